@@ -1,0 +1,3 @@
+"""voxbench: which model, on which corpus, is really better, and can it be served?"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,45 @@
+"""`params.yaml` as frozen, typed sections."""
+
+from voxbench.config.loading import load_params
+from voxbench.config.sections import (
+    Benchmark,
+    Cleaning,
+    Corpus,
+    Features,
+    Finetune,
+    Parallel,
+    Params,
+    Range,
+    Repeat,
+    Report,
+    Schedule,
+    Section,
+    Selection,
+    Space,
+    Splitting,
+    Trainable,
+    Training,
+    Twin,
+)
+
+__all__ = [
+    "Benchmark",
+    "Cleaning",
+    "Corpus",
+    "Features",
+    "Finetune",
+    "Parallel",
+    "Params",
+    "Range",
+    "Repeat",
+    "Report",
+    "Schedule",
+    "Section",
+    "Selection",
+    "Space",
+    "Splitting",
+    "Trainable",
+    "Training",
+    "Twin",
+    "load_params",
+]

@@ -1,0 +1,16 @@
+"""The two tables a corpus file fills: how to read the corpus, and how to write its synthetic twin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from voxbench.config import Twin
+from voxbench.registry import Registry
+from voxbench.schema import Utterance
+
+Reader = Callable[[Path], Iterable[Utterance]]
+TwinWriter = Callable[[Path, Twin], None]
+
+readers: Registry[Reader] = Registry("corpus reader")
+twins: Registry[TwinWriter] = Registry("twin")

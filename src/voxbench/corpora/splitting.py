@@ -1,0 +1,68 @@
+"""Rows become train, valid and test: by speaker, by the corpus's own split, or by utterance.
+
+`utterance` puts one speaker's recordings on both sides. It exists because published work does so, and what it
+yields is marked as leaky everywhere.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from voxbench.config import Splitting
+from voxbench.schema import InputError, Split
+from voxbench.seeding import generator
+
+
+def assign_splits(manifest: pd.DataFrame, settings: Splitting) -> pd.Series:
+    """Return the split of each row of `manifest` (columns `id`, `speaker`, `split`, and the stratum's).
+
+    Fractions are of groups (speakers, or rows for `utterance`), within each stratum. With `official`, the corpus's
+    split is kept and, where it has no validation part, `valid_fraction` of its training speakers become one.
+    Raises `InputError` where a stratum has too few groups to stand in every split.
+    """
+    strata = manifest[settings.stratify].fillna("unknown") if settings.stratify else pd.Series("all", manifest.index)
+    if settings.by == "official":
+        return _official(manifest, strata, settings)
+    group = manifest["speaker"] if settings.by == "speaker" else manifest["id"]
+    shares = {Split.TEST: settings.test_fraction, Split.VALID: settings.valid_fraction}
+    return _draw(group, strata, shares, settings)
+
+
+def _official(manifest: pd.DataFrame, strata: pd.Series, settings: Splitting) -> pd.Series:
+    if missing := int(manifest["split"].isna().sum()):
+        raise InputError(
+            f"splitting.by is 'official', but {missing} of {len(manifest)} rows have no official split: use 'speaker'"
+        )
+    split = manifest["split"].copy()
+    if not (split == Split.VALID).any():
+        train = split == Split.TRAIN
+        shares = {Split.VALID: settings.valid_fraction}
+        split[train] = _draw(manifest.loc[train, "speaker"], strata[train], shares, settings)
+    if absent := [word for word in Split if not (split == word).any()]:
+        raise InputError(f"the official split has no {', '.join(absent)} rows: use splitting.by 'speaker'")
+    return split
+
+
+def _draw(group: pd.Series, strata: pd.Series, shares: dict[Split, float], settings: Splitting) -> pd.Series:
+    """Give each group to one split; what no share takes is training data."""
+    if sum(shares.values()) >= 1:
+        raise InputError(
+            f"splitting: valid_fraction and test_fraction leave no training data ({sum(shares.values()):g})"
+        )
+    chosen: dict[str, Split] = {}
+    for stratum, members in group.groupby(strata):
+        names = np.sort(members.unique())
+        if len(names) <= len(shares):
+            raise InputError(
+                f"{len(names)} {settings.stratify or ''} {stratum!r} {settings.by}s cannot fill "
+                f"{len(shares) + 1} splits: at least {len(shares) + 1} are needed; add data or set splitting.stratify to null"
+            )
+        names = generator(settings.seed, "split", str(stratum)).permutation(names)
+        start = 0
+        for split, share in shares.items():
+            end = start + max(1, round(share * len(names)))
+            chosen.update(dict.fromkeys(names[start:end], split))
+            start = end
+        chosen.update(dict.fromkeys(names[start:], Split.TRAIN))
+    return group.map(chosen)

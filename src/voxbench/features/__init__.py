@@ -1,0 +1,1 @@
+"""Front ends, the array store and the data sets that feed training."""

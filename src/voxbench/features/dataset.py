@@ -1,0 +1,111 @@
+"""Crops of stored features, drawn so that a training run can be repeated, stopped and resumed.
+
+A sampler decides which row comes when and where its crop lies; the data set only cuts. Every epoch's
+draws come from (seed, purpose, epoch), so an epoch can be replayed without those before it.
+
+Legend of shape letters: T frames, F bins, C crop frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from voxbench.features.store import RaggedStore
+from voxbench.seeding import generator
+
+
+class Batch(NamedTuple):
+    """What a model sees: `features` `(B, F, C)` float32, `target` `(B,)`, `row` `(B,)` positions in the table."""
+
+    features: Tensor
+    target: Tensor
+    row: Tensor
+
+
+class Cut(NamedTuple):
+    """One crop: a row and where its crop lies, 0 at the start of the recording and 1 at its end."""
+
+    row: int
+    place: float
+
+
+def cut(features_TF: np.ndarray, place: float, frames: int) -> np.ndarray:
+    """Return `(F, frames)` float32 from a recording of at least `frames` frames.
+
+    Nothing is padded: a shorter recording is refused, because preparation excludes what is too short.
+    """
+    spare = len(features_TF) - frames
+    if spare < 0:
+        raise ValueError(f"a crop of {frames} frames was asked of a recording of {len(features_TF)}")
+    start = round(place * spare)
+    return np.ascontiguousarray(features_TF[start : start + frames].T, dtype=np.float32)
+
+
+class CropDataset(Dataset[Batch]):
+    """Rows of a table: where each lies in the store, and its target."""
+
+    def __init__(self, store: RaggedStore, positions: Sequence[int], targets: np.ndarray, frames: int) -> None:
+        self.store = store
+        self.positions = positions
+        self.targets = torch.from_numpy(np.array(targets))
+        self.frames = frames
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __getitem__(self, cut_at: Cut) -> Batch:
+        features = cut(self.store[self.positions[cut_at.row]], cut_at.place, self.frames)
+        return Batch(torch.from_numpy(features), self.targets[cut_at.row], torch.tensor(cut_at.row))
+
+
+class ShuffledCrops(Sampler[Cut]):
+    """Every row once an epoch, in random order, each at a random place."""
+
+    def __init__(self, rows: int, seed: int) -> None:
+        self.rows = rows
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose draws the next pass gives; Lightning calls this."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def __iter__(self) -> Iterator[Cut]:
+        draws = generator(self.seed, "crops", self.epoch)
+        order = draws.permutation(self.rows)
+        places = draws.random(self.rows)
+        return (Cut(int(row), float(place)) for row, place in zip(order, places, strict=True))
+
+
+class EvenCrops(Sampler[Cut]):
+    """Every row `crops` times, at places spread evenly over the recording; one crop is the central one."""
+
+    def __init__(self, rows: int, crops: int) -> None:
+        self.rows = rows
+        self.places = [(crop + 0.5) / crops for crop in range(crops)]
+
+    def __len__(self) -> int:
+        return self.rows * len(self.places)
+
+    def __iter__(self) -> Iterator[Cut]:
+        return (Cut(row, place) for row in range(self.rows) for place in self.places)
+
+
+def training_loader(dataset: CropDataset, batch_size: int, seed: int) -> DataLoader[Batch]:
+    """Return shuffled batches; a last batch of one row is left out, since batch normalisation needs two."""
+    drop_last = len(dataset) % batch_size == 1 and len(dataset) > 1
+    return DataLoader(dataset, batch_size, sampler=ShuffledCrops(len(dataset), seed), drop_last=drop_last)
+
+
+def evaluation_loader(dataset: CropDataset, batch_size: int, crops: int) -> DataLoader[Batch]:
+    """Return every row's evenly spread crops, in order."""
+    return DataLoader(dataset, batch_size, sampler=EvenCrops(len(dataset), crops))

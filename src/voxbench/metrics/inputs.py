@@ -1,0 +1,75 @@
+"""The columns of score tables as float64 and int64 arrays, or `InputError` with what was found instead.
+
+Shape letters: N rows, C classes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from voxbench.schema import InputError
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+# Half-precision softmax and tables written with four decimals stay inside; unnormalised scores do not.
+SUM_TOLERANCE = 1e-3
+
+
+def finite_numbers(values: ArrayLike, name: str) -> Floats:
+    """Return numbers of any shape as float64; NaN, infinities and what is no number are refused.
+
+    >>> finite_numbers([1, 2.5], "scores").tolist()
+    [1.0, 2.5]
+    """
+    try:
+        numbers = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} must be an array of numbers: {error}") from error
+    unsound = int((~np.isfinite(numbers)).sum())
+    if unsound:
+        raise InputError(f"{name} must be finite, found {unsound} of {numbers.size} NaN or infinite")
+    return numbers
+
+
+def class_indices(labels: ArrayLike, name: str, classes: int) -> Integers:
+    """Return labels (N,) as int64; anything but integers in 0..classes-1 is refused.
+
+    >>> class_indices([0, 2], "truth", classes=3).tolist()
+    [0, 2]
+    """
+    try:
+        labels_N = np.asarray(labels)
+    except ValueError as error:
+        raise InputError(f"{name} must be a vector of class indices: {error}") from error
+    if labels_N.ndim != 1 or labels_N.size == 0:
+        raise InputError(f"{name} must be a non-empty vector, found shape {labels_N.shape}")
+    if not np.issubdtype(labels_N.dtype, np.integer):
+        raise InputError(f"{name} must hold integer class indices, found {labels_N.dtype}")
+    if labels_N.min() < 0 or labels_N.max() >= classes:
+        raise InputError(f"{name} must lie in 0..{classes - 1}, found {labels_N.min()}..{labels_N.max()}")
+    return labels_N.astype(np.int64)
+
+
+def class_columns(truth: ArrayLike, probabilities: ArrayLike) -> tuple[Integers, Floats]:
+    """Return `truth` (N,) and `probabilities` (N, C); rows that are no distribution over C >= 2 are refused.
+
+    >>> class_columns([1], [[0.25, 0.75]])[1].tolist()
+    [[0.25, 0.75]]
+    """
+    probabilities_NC = finite_numbers(probabilities, "probabilities")
+    if probabilities_NC.ndim != 2 or probabilities_NC.shape[1] < 2:
+        raise InputError(f"probabilities must be (rows, 2 or more classes), found {probabilities_NC.shape}")
+    truth_N = class_indices(truth, "truth", probabilities_NC.shape[1])
+    if len(truth_N) != len(probabilities_NC):
+        raise InputError(f"truth has {len(truth_N)} rows but probabilities has {len(probabilities_NC)}")
+    off_by_N = np.abs(probabilities_NC.sum(axis=1) - 1)
+    bad_N = (probabilities_NC.min(axis=1) < 0) | (off_by_N > SUM_TOLERANCE)
+    if bad_N.any():
+        row = int(bad_N.argmax())
+        raise InputError(
+            f"probabilities must be >= 0 and sum to 1 in each row; {int(bad_N.sum())} rows do not, "
+            f"first row {row}: {probabilities_NC[row].tolist()}; apply a softmax to logits first"
+        )
+    return truth_N, probabilities_NC

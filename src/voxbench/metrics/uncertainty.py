@@ -1,0 +1,159 @@
+"""Confidence intervals that respect speakers: the rows of one speaker are not independent trials.
+
+Reference: Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13 (percentile interval);
+Field and Welsh, "Bootstrapping clustered data", JRSS B 69 (2007) (resampling whole clusters). With fewer than
+about 20 clusters the percentile interval is too narrow; `Interval.clusters` is there to be shown beside it.
+
+Shape letters: N rows, K clusters, R resamples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from voxbench.metrics.inputs import finite_numbers
+from voxbench.metrics.registries import UndefinedError
+from voxbench.schema import InputError
+
+# Bounds the memory of the weights drawn at once; the draws do not depend on it.
+WEIGHTS_AT_ONCE = 1 << 22
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate and its percentile interval over `resamples` draws of `clusters` clusters.
+
+    `undefined` of the resamples had no value (one class only, say); the percentiles are those of the others.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    level: float
+    clusters: int
+    resamples: int
+    undefined: int
+
+
+def cluster_bootstrap(
+    statistic: Callable[..., float],
+    clusters: ArrayLike,
+    *arrays: ArrayLike,
+    resamples: int,
+    level: float,
+    generator: np.random.Generator,
+) -> Interval:
+    """Return `statistic(*arrays)` with the percentile interval from resampling clusters with replacement.
+
+    `clusters` (N,) names the speaker of each row as a string or an integer; each of `arrays` has N rows. A
+    row appears in a resample as often as its cluster was drawn. A resample on which the statistic raises
+    `UndefinedError` or is not finite counts as `undefined`; on the sample itself that is an error. Fewer than
+    two clusters raise `InputError`.
+
+    >>> from voxbench.metrics.classification import roc_auc
+    >>> truth, p = [0, 0, 1, 1], np.array([[0.9, 0.1], [0.4, 0.6], [0.5, 0.5], [0.2, 0.8]])
+    >>> speakers, generator = ["a", "b", "c", "d"], np.random.default_rng(1)
+    >>> found = cluster_bootstrap(roc_auc, speakers, truth, p, resamples=100, level=0.9, generator=generator)
+    >>> found.estimate, found.high, found.clusters, found.undefined
+    (0.75, 1.0, 4, 12)
+    """
+    cluster_N, total = _cluster_indices(clusters)
+    tables = [np.asarray(array) for array in arrays]
+    for table in tables:
+        if table.shape[:1] != cluster_N.shape:
+            raise InputError(f"clusters has {len(cluster_N)} rows but an array has shape {table.shape}")
+    estimate = float(statistic(*tables))
+    rows_N = np.arange(len(cluster_N))
+    values = []
+    for weights_RK in _weights(total, resamples, generator):
+        for weight_K in weights_RK:
+            drawn = np.repeat(rows_N, weight_K[cluster_N])
+            values.append(_value_or_nan(statistic, [table[drawn] for table in tables]))
+    return _interval(estimate, np.array(values), level, total)
+
+
+def clustered_mean_interval(
+    values: ArrayLike,
+    clusters: ArrayLike,
+    *,
+    resamples: int,
+    level: float,
+    generator: np.random.Generator,
+) -> Interval:
+    """Return what `cluster_bootstrap` returns for the mean of `values` (N,), fast.
+
+    Works on one sum and one count per cluster; the same generator state gives the same resamples as the
+    general form. For accuracy pass correct or not as 1 and 0, for a comparison on one test set the difference
+    per row.
+
+    >>> correct, speakers, generator = [1, 1, 0, 1, 0, 0], list("aabbcc"), np.random.default_rng(1)
+    >>> found = clustered_mean_interval(correct, speakers, resamples=201, level=0.8, generator=generator)
+    >>> found.estimate, round(found.low, 4), round(found.high, 4), found.clusters
+    (0.5, 0.1667, 0.8333, 3)
+    """
+    cluster_N, total = _cluster_indices(clusters)
+    values_N = finite_numbers(values, "values")
+    if values_N.shape != cluster_N.shape:
+        raise InputError(f"clusters has {len(cluster_N)} rows but values has shape {values_N.shape}")
+    sum_K = np.bincount(cluster_N, weights=values_N, minlength=total)
+    count_K = np.bincount(cluster_N, minlength=total)
+    means = [weights @ sum_K / (weights @ count_K) for weights in _weights(total, resamples, generator)]
+    return _interval(float(values_N.mean()), np.concatenate(means), level, total)
+
+
+def _cluster_indices(clusters: ArrayLike) -> tuple[NDArray[np.int64], int]:
+    """Return cluster indices (N,) in sorted order of the names, and how many clusters there are."""
+    names_N = np.asarray(clusters)
+    if names_N.ndim != 1 or names_N.size == 0:
+        raise InputError(f"clusters must be a non-empty vector, found shape {names_N.shape}")
+    kinds = {type(name) for name in names_N.tolist()}
+    if kinds not in ({str}, {int}):
+        found = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise InputError(f"clusters must all be strings or all integers, found {found}; name every speaker")
+    distinct, cluster_N = np.unique(names_N, return_inverse=True)
+    if len(distinct) < 2:
+        raise InputError(f"an interval over speakers needs at least 2, found only {distinct[0]!s}")
+    return cluster_N, len(distinct)
+
+
+def _weights(clusters: int, resamples: int, generator: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+    """Yield how often each cluster is drawn, (R, K) by parts of bounded size."""
+    if resamples < 1:
+        raise InputError(f"resamples must be at least 1, found {resamples}")
+    part = max(1, WEIGHTS_AT_ONCE // clusters)
+    for start in range(0, resamples, part):
+        count = min(part, resamples - start)
+        yield generator.multinomial(clusters, np.full(clusters, 1 / clusters), size=count)
+
+
+def _value_or_nan(statistic: Callable[..., float], tables: list[NDArray[np.generic]]) -> float:
+    """Return the statistic of one resample, NaN where it is undefined."""
+    try:
+        return float(statistic(*tables))
+    except UndefinedError:
+        return float("nan")
+
+
+def _interval(estimate: float, values_R: NDArray[np.float64], level: float, clusters: int) -> Interval:
+    """Return the central `level` of the defined values."""
+    if not 0 < level < 1:
+        raise InputError(f"level must lie between 0 and 1, found {level}; 95 % is 0.95")
+    if not np.isfinite(estimate):
+        raise UndefinedError(f"the statistic of the whole sample is {estimate}")
+    defined = values_R[np.isfinite(values_R)]
+    if defined.size == 0:
+        raise UndefinedError(f"the statistic is undefined in all {len(values_R)} resamples")
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(
+        estimate=estimate,
+        low=float(low),
+        high=float(high),
+        level=level,
+        clusters=clusters,
+        resamples=len(values_R),
+        undefined=len(values_R) - int(defined.size),
+    )

@@ -1,0 +1,83 @@
+"""The table of models and the one door to them, `create_model`.
+
+A builder is a function from one frozen settings record to an `Encoder`. The record belongs to the family, and each
+model comes with the one that its paper gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
+
+from voxbench.models.encoder import Encoder
+from voxbench.registry import Registry, closest
+from voxbench.schema import InputError, InputKind
+
+Builder = TypeVar("Builder", bound=Callable[[Any], Encoder])
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """What is known of a model without building it.
+
+    `published` holds the settings of the paper in `reference`, as the dataclass that `build` takes.
+    """
+
+    name: str
+    family: str
+    input_kind: InputKind
+    published: Any
+    reference: str
+    build: Callable[[Any], Encoder]
+
+    @property
+    def accepts(self) -> tuple[str, ...]:
+        """Names of the settings of this model."""
+        return tuple(field.name for field in fields(self.published))
+
+
+_MODELS: Registry[ModelSpec] = Registry("model")
+
+
+def model(
+    name: str, *, family: str, input_kind: InputKind, published: Any, reference: str
+) -> Callable[[Builder], Builder]:
+    """Return a decorator that registers a builder as model `name`; a name in use is refused."""
+
+    def register(build: Builder) -> Builder:
+        _MODELS.add(name, ModelSpec(name, family, input_kind, published, reference, build))
+        return build
+
+    return register
+
+
+def spec(name: str) -> ModelSpec:
+    """Return the record of model `name`; an unknown name raises `InputError` with the closest one."""
+    return _MODELS[name]
+
+
+def list_models(family: str | None = None) -> list[str]:
+    """List the names of all models, or of one family, in order of registration.
+
+    Raises `InputError` for a family that has no model.
+    """
+    families = dict.fromkeys(_MODELS[name].family for name in _MODELS)
+    if family is not None and family not in families:
+        raise InputError(f"unknown model family {family!r}{closest(family, families)}; known: {', '.join(families)}")
+    return [name for name in _MODELS if family in (None, _MODELS[name].family)]
+
+
+def create_model(name: str, **overrides: object) -> Encoder:
+    """Build model `name` with random weights drawn from torch's global generator.
+
+    `overrides` replace published settings by name; the pipeline overrides every one of them, so that none escapes
+    `params.yaml`. Raises `InputError` for an unknown model, an unknown setting, or a value out of range.
+    """
+    chosen = spec(name)
+    if unknown := [key for key in overrides if key not in chosen.accepts]:
+        raise InputError(
+            f"unknown setting {unknown[0]!r}{closest(unknown[0], chosen.accepts)}; "
+            f"{name!r} takes: {', '.join(chosen.accepts)}"
+        )
+    return chosen.build(replace(chosen.published, **overrides))

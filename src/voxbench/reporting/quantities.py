@@ -1,0 +1,129 @@
+"""How numbers are written: with their unit, with digits that the sample can carry, and a dash where there is none."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from voxbench.metrics import Interval
+
+DASH = "\u2013"
+MINUS = "\u2212"
+NARROW_SPACE = "\u202f"
+# From so many rows on, a hundredth of a percent is more than one row.
+ROWS_FOR_HUNDREDTHS = 10_000
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What a metric is called, the unit it is shown in, and its digits."""
+
+    label: str
+    unit: str
+    factor: float
+    decimals: int
+
+    @property
+    def heading(self) -> str:
+        """Return label and unit, as a column is headed."""
+        return f"{self.label} ({self.unit})" if self.unit else self.label
+
+    @property
+    def step(self) -> str:
+        """Return the unit of a difference."""
+        return " points" if self.unit == "%" else f" {self.unit}" if self.unit else ""
+
+    def number(self, value: float) -> str:
+        """Return a value without its unit."""
+        return decimal(self.factor * value, self.decimals)
+
+    def value(self, value: float) -> str:
+        """Return a value with its unit."""
+        space = NARROW_SPACE if self.unit == "%" else " "
+        return f"{self.number(value)}{space}{self.unit}" if self.unit else self.number(value)
+
+    def signed(self, value: float) -> str:
+        """Return a difference with its sign, without its unit."""
+        return f"{'+' if round(self.factor * value, self.decimals) > 0 else ''}{self.number(value)}"
+
+    def spread(self, mean: float, sd: float) -> str:
+        """Return mean and standard deviation, without the unit."""
+        return f"{self.number(mean)} ± {self.number(sd)}"
+
+    def interval(self, interval: Interval) -> str:
+        """Return estimate and bounds, without the unit."""
+        return f"{self.number(interval.estimate)} [{self.number(interval.low)}, {self.number(interval.high)}]"
+
+
+PERCENT = Quantity("", "%", 100, 1)
+QUANTITIES = {
+    "accuracy": replace(PERCENT, label="accuracy"),
+    "balanced_accuracy": replace(PERCENT, label="balanced accuracy"),
+    "macro_f1": replace(PERCENT, label="macro F1"),
+    "expected_calibration_error": replace(PERCENT, label="calibration error"),
+    "matthews_correlation": Quantity("Matthews correlation", "", 1, 3),
+    "log_loss": Quantity("log loss", "nats", 1, 3),
+    "roc_auc": Quantity("AUC", "", 1, 3),
+}
+
+
+def quantity(metric: str, rows: int) -> Quantity:
+    """Return how a metric over `rows` rows is written; one that this table does not know is written as it is."""
+    known = QUANTITIES.get(metric, Quantity(metric.replace("_", " "), "", 1, 3))
+    return replace(known, decimals=2) if known.unit == "%" and rows >= ROWS_FOR_HUNDREDTHS else known
+
+
+def decimal(value: float, decimals: int) -> str:
+    """Return a number with fixed decimals, groups of three and a true minus sign; a dash for NaN.
+
+    >>> decimal(2.26, 1), decimal(-0.01, 1), decimal(-0.26, 1) == MINUS + "0.3"
+    ('2.3', '0.0', True)
+    """
+    if math.isnan(value):
+        return DASH
+    shown = f"{value:,.{decimals}f}"
+    if float(shown.replace(",", "")) == 0:
+        shown = shown.removeprefix("-")
+    return shown.replace("-", MINUS).replace(",", NARROW_SPACE)
+
+
+def count(number: int) -> str:
+    """Return a whole number in groups of three digits.
+
+    >>> count(11177538).split()
+    ['11', '177', '538']
+    """
+    return decimal(number, 0)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number and its noun.
+
+    >>> counted(1, "speaker"), counted(2, "speaker")
+    ('1 speaker', '2 speakers')
+    """
+    return f"{count(number)} {noun}{'' if number == 1 else 's'}"
+
+
+def p_value(p: float) -> str:
+    """Return a p-value with three decimals; below a thousandth as such.
+
+    >>> p_value(0.0123), p_value(0.0001), p_value(float("nan")) == DASH
+    ('0.012', '< 0.001', True)
+    """
+    return DASH if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def p_equation(p: float) -> str:
+    """Return `p = 0.012` or `p < 0.001`."""
+    shown = p_value(p)
+    return f"p {shown}" if shown.startswith("<") else f"p = {shown}"
+
+
+def visible(text: str) -> str:
+    """Return text that cannot act on what stands around it: control and direction characters become escapes.
+
+    >>> print(visible("a" + chr(0x202E) + "b"))
+    a\\u202eb
+    """
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)

@@ -1,0 +1,1 @@
+"""Serving: the very cleaning, front end and network of evaluation, behind one call."""

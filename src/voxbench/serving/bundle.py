@@ -1,0 +1,46 @@
+"""What a trained model carries besides its weights: every setting between a recording and its scores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from voxbench.artifacts import read_json, write_json
+from voxbench.config import Cleaning, Features, Section, Trainable, Training
+from voxbench.schema import InputError
+
+BUNDLE = "model.json"
+WEIGHTS = "weights.safetensors"
+
+
+class Bundle(Section):
+    """The content of `model.json`."""
+
+    benchmark: str
+    task: str
+    corpus: str
+    licence: str
+    model: str
+    trainable: Trainable
+    training: Training
+    cleaning: Cleaning
+    features: Features
+
+
+def write_bundle(folder: Path, bundle: Bundle) -> None:
+    """Write `model.json` beside the weights."""
+    write_json(folder / BUNDLE, bundle.model_dump(mode="json"))
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """Return the bundle of a model folder."""
+    path = folder / BUNDLE
+    if not path.is_file():
+        raise InputError(
+            f"no {BUNDLE} in {folder}: expected a folder that the finetune stage wrote, models/BENCHMARK/MODEL"
+        )
+    try:
+        return Bundle.model_validate(read_json(path))
+    except ValidationError as error:
+        raise InputError(f"{path} was written by another version of voxbench: run the finetune stage again") from error

@@ -1,0 +1,90 @@
+"""What a served model takes and gives: the request's column, its decoding, and the answer's columns.
+
+An answer always has a row for each clip. A clip that cannot be judged gets an `error` and no label: never a guess,
+and never a crash that would take the other clips of the request with it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+
+import numpy as np
+import pandas as pd
+import soundfile
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, DataType, Schema
+
+from voxbench.schema import AudioError
+from voxbench.seeding import generator
+from voxbench.serving.predictor import Prediction
+
+INPUT = "audio"
+MAGIC = (
+    b"RIFF",
+    b"RIFX",
+    b"fLaC",
+    b"OggS",
+    b"ID3",
+    b"NIST",
+    b"\xff\xfb",
+    b"\xff\xf3",
+    b"\xff\xf2",
+    b"\xff\xfa",
+)
+QUALITY = ("source_seconds", "kept_seconds", "clipped_fraction")
+
+
+def audio_bytes(cell: object) -> bytes:
+    """Return the recording in one request cell.
+
+    MLflow hands over decoded bytes for `dataframe_records` and the base64 text itself for `inputs` and `instances`;
+    text that is not base64 reaches a model as no bytes at all.
+    """
+    if isinstance(cell, str):
+        cell = cell.encode("ascii", errors="replace")
+    if not isinstance(cell, bytes) or not cell:
+        raise AudioError(
+            "empty",
+            "no audio bytes arrived; send base64 of a wav, flac, mp3 or ogg file in the field 'audio'",
+        )
+    if cell.startswith(MAGIC):
+        return cell
+    try:
+        return base64.b64decode(cell, validate=True)
+    except binascii.Error as error:
+        raise AudioError(
+            "unreadable", "neither audio nor base64; send base64 of a wav, flac, mp3 or ogg file"
+        ) from error
+
+
+def answer_row(prediction: Prediction) -> dict[str, object]:
+    """Return the answer for a clip that was judged."""
+    quality = {name: getattr(prediction, name) for name in QUALITY}
+    return {"label": prediction.label, **prediction.scores, **quality, "error": None}
+
+
+def error_row(error: AudioError, score_columns: list[str]) -> dict[str, object]:
+    """Return the answer for a clip that was not."""
+    return {"label": None, **dict.fromkeys(score_columns), **dict.fromkeys(QUALITY), "error": str(error)}
+
+
+def signature(score_columns: list[str]) -> ModelSignature:
+    """Return the MLflow signature of a classification model."""
+    numbers = [ColSpec(DataType.double, name, required=False) for name in (*score_columns, *QUALITY)]
+    words = [ColSpec(DataType.string, name, required=False) for name in ("label", "error")]
+    return ModelSignature(
+        inputs=Schema([ColSpec(DataType.binary, INPUT)]), outputs=Schema([words[0], *numbers, words[1]])
+    )
+
+
+def example(seconds: float, sample_rate_hz: int) -> pd.DataFrame:
+    """Return a request of one generated clip, a harmonic tone in noise: a person's recording is not ours to ship."""
+    time = np.arange(int(seconds * sample_rate_hz)) / sample_rate_hz
+    tone = sum(np.sin(2 * np.pi * 160 * harmonic * time) / harmonic for harmonic in range(1, 12))
+    noise = generator(0, "input example").normal(size=len(time))
+    wave = 0.1 * tone * (1 + 0.5 * np.sin(2 * np.pi * 4 * time)) + 0.005 * noise
+    stream = io.BytesIO()
+    soundfile.write(stream, wave, sample_rate_hz, format="WAV", subtype="PCM_16")
+    return pd.DataFrame({INPUT: [stream.getvalue()]})

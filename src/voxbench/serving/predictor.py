@@ -1,0 +1,63 @@
+"""From the bytes of a recording to scores, by the path that evaluation takes, rounding included.
+
+Legend of shape letters: T frames, F bins, K crops.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from voxbench.audio import clean, decode_audio
+from voxbench.features.dataset import EvenCrops, cut
+from voxbench.features.extraction import build_front_end, extract
+from voxbench.features.store import dequantize, quantize
+from voxbench.models import spec
+from voxbench.serving.bundle import WEIGHTS, read_bundle
+from voxbench.tasks import tasks
+from voxbench.training.network import build_network
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Scores by column of the score table, and what is known of the recording's quality."""
+
+    label: str
+    scores: dict[str, float]
+    source_seconds: float
+    kept_seconds: float
+    clipped_fraction: float
+
+
+class Predictor:
+    """A trained model, loaded from the folder that the finetune stage wrote; torch's threads are the caller's."""
+
+    def __init__(self, folder: Path) -> None:
+        self.bundle = read_bundle(folder)
+        self.task = tasks[self.bundle.task]
+        self.kind = spec(self.bundle.model).input_kind
+        self.front_end = build_front_end(self.bundle.features, self.bundle.cleaning.sample_rate_hz).eval()
+        weights = load_file(folder / WEIGHTS)
+        statistics = [weights[name][:, 0].numpy() for name in ("mean_F1", "std_F1")]
+        self.network = build_network(
+            self.bundle.model, self.task, self.bundle.training, self.bundle.trainable, *statistics
+        ).eval()
+        self.network.load_state_dict(weights)
+        self.crop_frames = int(self.bundle.training.crop_seconds * 1000 / self.bundle.features.hop_ms)
+
+    def __call__(self, source: bytes) -> Prediction:
+        """Return the prediction for one recording (wav, flac, mp3, ogg or SPHERE bytes); `AudioError` says why not."""
+        cleaning = self.bundle.cleaning
+        cleaned = clean(*decode_audio(source, max_seconds=cleaning.max_seconds), cleaning)
+        features_TF = extract(self.front_end, dequantize(*quantize(cleaned.wave)))[self.kind]
+        places = EvenCrops(1, self.bundle.training.evaluation_crops).places
+        crops = np.stack([cut(features_TF, place, self.crop_frames) for place in places])
+        with torch.inference_mode():
+            outputs = self.network(torch.from_numpy(crops))
+        scores = {name: float(values[0]) for name, values in self.task.scores(outputs[None]).items()}
+        label = max(self.task.classes, key=lambda word: scores[f"p_{word}"])
+        return Prediction(label, scores, cleaned.source_seconds, cleaned.kept_seconds, cleaned.clipped_fraction)

@@ -1,0 +1,111 @@
+"""Stage 1: which models, with which settings, are worth fine-tuning. Sees training and validation rows only.
+
+Outputs in `results/BENCHMARK/select`: one folder for each trial, `trials.csv`, and `selection.json`, which holds the
+finalists and the features' digest, and nothing that changes when the winners do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pandas as pd
+
+from voxbench.artifacts import write_json
+from voxbench.config import Selection
+from voxbench.metrics import METRICS
+from voxbench.progress import Progress
+from voxbench.schema import Split
+from voxbench.stages.finalists import source
+from voxbench.stages.workspace import Workspace
+from voxbench.tracking.runs import open_stage
+from voxbench.training.fit import Recipe
+from voxbench.training.jobs import Finished, Job, discard_others, run_jobs
+from voxbench.training.search import Search, Trial, families, winners
+
+
+def select(workspace: Workspace, name: str) -> None:
+    """Search the candidates of benchmark `name`; trials finished by an interrupted run are kept."""
+    params = workspace.params
+    selection, benchmark = params.selection, params.benchmark(name)
+    base = _base_job(workspace, name)
+    searches = [
+        Search(family, models, selection, base, workspace.journal(name, family))
+        for family, models in families(benchmark.models, selection).items()
+    ]
+
+    def run(jobs: Sequence[Job]) -> Iterator[Finished]:
+        return run_jobs(jobs, params.parallel.workers)
+
+    trials: list[Trial] = []
+    settings = {"training": params.training, "selection": selection}
+    with (
+        open_stage(workspace.root, name, "select", settings) as stage,
+        Progress(f"select {name}", sum(selection.trials.values())) as progress,
+    ):
+        for search in searches:
+            for trial in search(run):
+                trials.append(trial)
+                stage.log_job(
+                    f"{trial.family} {trial.number:02d} {trial.finished.job.recipe.model}",
+                    trial.finished,
+                    {"state": trial.state},
+                )
+                progress.advance(_describe(trial, selection.metric))
+        finalists = _finish(workspace, name, trials)
+        stage.log_summary({"finalists": ", ".join(finalists)})
+    discard_others(base.folder, [job for search in searches for job in search.jobs])
+    print(f"{name}: finalists {', '.join(finalists)}")
+
+
+def _base_job(workspace: Workspace, name: str) -> Job:
+    params = workspace.params
+    selection = params.selection
+    models = params.benchmark(name).models
+    return Job(
+        folder=workspace.results(name, "select"),
+        source=source(workspace, name),
+        recipe=Recipe(models[0], params.training, selection.schedule, params.training.seed, selection.train_per_class),
+        metric=selection.metric,
+        scored=(Split.VALID,),
+        keep_weights=False,
+        pruning=None,
+    )
+
+
+def _finish(workspace: Workspace, name: str, trials: list[Trial]) -> list[str]:
+    """Write the trial table and the finalists, and return the finalists' names."""
+    selection = workspace.params.selection
+    folder = workspace.results(name, "select")
+    rows = [
+        {"family": trial.family, "trial": trial.number, "model": trial.finished.job.recipe.model}
+        | trial.settings
+        | {"state": trial.state, "parameters": trial.finished.parameters}
+        | {"epochs": len(trial.finished.history)}
+        | {column: value for column, value in trial.finished.best.items() if column.startswith("valid_")}
+        for trial in trials
+    ]
+    pd.DataFrame(rows).to_csv(folder / "trials.csv", index=False)
+    best = {family: _winners(family, trials, selection) for family in selection.finalists}
+    digests = {str(trial.finished.features_digest) for chosen in best.values() for trial in chosen}
+    finalists = [
+        {"family": family, "model": trial.finished.job.recipe.model, "settings": trial.settings}
+        for family, chosen in best.items()
+        for trial in chosen
+    ]
+    write_json(
+        folder / "selection.json",
+        {"metric": selection.metric, "features": sorted(digests), "finalists": finalists},
+    )
+    return [finalist["model"] for finalist in finalists]
+
+
+def _winners(family: str, trials: list[Trial], selection: Selection) -> list[Trial]:
+    own = [trial for trial in trials if trial.family == family]
+    return winners(own, selection.finalists[family], METRICS[selection.metric].greater_is_better)
+
+
+def _describe(trial: Trial, metric: str) -> str:
+    settings = " ".join(f"{name}={value:.3g}" for name, value in trial.settings.items())
+    value = "diverged" if trial.value is None else f"valid {metric} {trial.value:.3f}"
+    seconds = "kept" if trial.finished.seconds is None else f"{trial.finished.seconds:.0f} s"
+    return f"{trial.finished.job.recipe.model} {settings}: {value} ({trial.state}, {seconds})"

@@ -1,0 +1,1 @@
+"""MLflow: one store, runs that mirror what the stages write, the model registry."""

@@ -1,0 +1,116 @@
+"""MLflow runs: a parent for each stage of a benchmark, a nested run for each training run.
+
+Everything is written in batches by the stage's own process as results come in; MLflow mirrors what the stages write
+and is never read back by them.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import mlflow
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.tracking import MlflowClient
+from pydantic import BaseModel
+
+from voxbench.tracking.lineage import lineage_tags
+from voxbench.tracking.store import connect, experiment_id
+from voxbench.training.jobs import Finished
+
+logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
+
+BATCH = 900  # MLflow takes at most 1,000 metrics in one call
+
+
+class StageRun:
+    """The open run of one stage."""
+
+    def __init__(self, client: MlflowClient, experiment: str, run_id: str, tags: Mapping[str, str]) -> None:
+        self.client = client
+        self.experiment = experiment
+        self.run_id = run_id
+        self.tags = dict(tags)
+
+    def log_job(self, label: str, finished: Finished, extra: Mapping[str, object]) -> str:
+        """Log one training run below the stage's: its settings, learning curve, best epoch and files; return its id.
+
+        `extra` holds further results: numbers become metrics, words become tags, None is left out.
+        """
+        recipe = finished.job.recipe
+        words = {key: str(value) for key, value in extra.items() if isinstance(value, str)}
+        numbers = {key: float(value) for key, value in extra.items() if isinstance(value, int | float)}
+        tags = {**self.tags, **words, "mlflow.parentRunId": self.run_id, "model": recipe.model}
+        run = self.client.create_run(
+            self.experiment, run_name=label, tags={**tags, "features.digest": finished.features_digest}
+        )
+        params = _flat({"training": recipe.training, "schedule": recipe.schedule})
+        params |= {"model": recipe.model, "seed": str(recipe.seed), "parameters": str(finished.parameters)}
+        numbers |= {f"best_{key}": value for key, value in finished.best.items() if key != "epoch"}
+        numbers["best_epoch"] = finished.best_epoch
+        if finished.seconds is not None:
+            numbers["seconds"] = finished.seconds
+        self._log(run.info.run_id, params, _curve(finished) + _points(numbers))
+        for name in ("history.csv", "scores.parquet"):
+            self.client.log_artifact(run.info.run_id, str(finished.job.folder / name))
+        self.client.set_terminated(run.info.run_id)
+        return str(run.info.run_id)
+
+    def log_summary(self, facts: Mapping[str, str]) -> None:
+        """Log the stage's outcome as tags of its own run."""
+        self.client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in facts.items()])
+
+    def log_table(self, name: str, path: Path) -> None:
+        """Log a file that the stage wrote."""
+        self.client.log_artifact(self.run_id, str(path), "tables")
+
+    def _log(self, run_id: str, params: Mapping[str, str], points: list[Metric]) -> None:
+        self.client.log_batch(run_id, params=[Param(key, value) for key, value in params.items()])
+        for start in range(0, len(points), BATCH):
+            self.client.log_batch(run_id, metrics=points[start : start + BATCH])
+
+
+@contextmanager
+def open_stage(root: Path, benchmark: str, stage: str, settings: Mapping[str, BaseModel]) -> Iterator[StageRun]:
+    """Yield the run of a stage in the benchmark's experiment; it ends as failed when the stage raises."""
+    client = connect(root)
+    tags = {"stage": stage, "benchmark": benchmark, **lineage_tags(root)}
+    experiment = experiment_id(client, root, benchmark)
+    suffix = "" if tags["dvc.experiment"] == "none" else f" ({tags['dvc.experiment']})"
+    with mlflow.start_run(
+        experiment_id=experiment, run_name=f"{stage}{suffix}", tags=tags, nested=True, log_system_metrics=True
+    ) as run:
+        client.log_batch(run.info.run_id, params=[Param(key, value) for key, value in _flat(settings).items()])
+        yield StageRun(client, experiment, run.info.run_id, tags)
+
+
+def _flat(settings: Mapping[str, BaseModel]) -> dict[str, str]:
+    """Return nested sections as dotted names, as `params.yaml` and `dvc exp show` call them."""
+    flat: dict[str, str] = {}
+    for name, section in settings.items():
+        for key, value in section.model_dump(mode="json").items():
+            nested = value if isinstance(value, dict) else None
+            if nested is None:
+                flat[f"{name}.{key}"] = str(value)
+            else:
+                flat |= {f"{name}.{key}.{inner}": str(content) for inner, content in nested.items()}
+    return flat
+
+
+def _curve(finished: Finished) -> list[Metric]:
+    now = int(time.time() * 1000)
+    return [
+        Metric(name, float(value), now, int(row["epoch"]))
+        for row in finished.history.to_dict("records")
+        for name, value in row.items()
+        if name != "epoch" and math.isfinite(value)
+    ]
+
+
+def _points(numbers: Mapping[str, float]) -> list[Metric]:
+    now = int(time.time() * 1000)
+    return [Metric(name, value, now, 0) for name, value in numbers.items() if math.isfinite(value)]

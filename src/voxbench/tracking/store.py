@@ -1,0 +1,53 @@
+"""The one MLflow store of a project, found from every copy of it that DVC makes.
+
+`dvc exp run --temp` and `--queue` work in copies below `.dvc/tmp/exps`; their runs belong into the project's store, so
+that they can be compared. The database is created under a file lock: two processes that create it at once break it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import mlflow
+from filelock import FileLock
+from mlflow.tracking import MlflowClient
+
+COPIES = (".dvc", "tmp", "exps")
+LOCK = ".mlflow.lock"
+
+
+def project_root(root: Path) -> Path:
+    """Return the project folder that `root` is, or is DVC's temporary copy of.
+
+    >>> project_root(Path("/home/ann/voices/.dvc/tmp/exps/standalone/tmpx1"))
+    PosixPath('/home/ann/voices')
+    """
+    parts = root.parts
+    for position in range(len(parts) - len(COPIES) + 1):
+        if parts[position : position + len(COPIES)] == COPIES:
+            return Path(*parts[:position])
+    return root
+
+
+def connect(root: Path) -> MlflowClient:
+    """Return a client of the project's store: `MLFLOW_TRACKING_URI` where set, else `mlflow.db` in its folder."""
+    home = project_root(root.resolve())
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow.db'}"
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    client = MlflowClient(uri)
+    with FileLock(home / LOCK):
+        client.search_experiments(max_results=1)
+    return client
+
+
+def experiment_id(client: MlflowClient, root: Path, name: str) -> str:
+    """Return the id of an experiment, created on first use with its artifacts below the project's `mlruns`."""
+    home = project_root(root.resolve())
+    with FileLock(home / LOCK):
+        experiment = client.get_experiment_by_name(name)
+        if experiment is not None:
+            return str(experiment.experiment_id)
+        local = client.tracking_uri.startswith("sqlite:///")
+        return str(client.create_experiment(name, (home / "mlruns" / name).as_uri() if local else None))

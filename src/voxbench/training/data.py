@@ -1,0 +1,67 @@
+"""The rows and features of one benchmark, as a training run sees them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from voxbench.artifacts import read_json
+from voxbench.features.dataset import CropDataset
+from voxbench.features.store import RaggedStore
+from voxbench.schema import InputError, InputKind, Split
+from voxbench.seeding import generator
+from voxbench.tasks import Task
+
+
+@dataclass(frozen=True)
+class BenchmarkData:
+    """`rows` is the manifest's labelled part; `mean` and `std` `(F,)` are those of the training rows."""
+
+    task: Task
+    rows: pd.DataFrame
+    store: RaggedStore
+    mean: np.ndarray
+    std: np.ndarray
+    crop_frames: int
+    features_digest: str
+
+    def split(self, split: Split) -> pd.DataFrame:
+        """Return the labelled rows of one split; none is an error."""
+        rows = self.rows[self.rows["split"] == split].reset_index(drop=True)
+        if rows.empty:
+            raise InputError(
+                f"task {self.task.name!r} has no labelled rows in the {split} split: check the corpus's labels"
+            )
+        return rows
+
+    def dataset(self, rows: pd.DataFrame) -> CropDataset:
+        """Return the crops of `rows`, in their order."""
+        positions = [self.store.position(row_id) for row_id in rows["id"]]
+        return CropDataset(self.store, positions, self.task.targets(rows), self.crop_frames)
+
+
+def load_data(task: Task, kind: InputKind, prepared: Path, features: Path, crop_seconds: float) -> BenchmarkData:
+    """Open what the prepare and features stages wrote for a corpus."""
+    manifest = pd.read_parquet(prepared / "manifest.parquet")
+    about = read_json(features / "features.json")[kind]
+    return BenchmarkData(
+        task=task,
+        rows=manifest[task.labelled(manifest)].reset_index(drop=True),
+        store=RaggedStore(features / kind),
+        mean=np.array(about["mean"], dtype=np.float32),
+        std=np.array(about["std"], dtype=np.float32),
+        crop_frames=int(crop_seconds * 1000 / about["hop_ms"]),
+        features_digest=about["digest"],
+    )
+
+
+def subset(rows: pd.DataFrame, targets: np.ndarray, per_class: int | None, seed: int) -> pd.DataFrame:
+    """Return at most `per_class` random rows of each class, in the order of `rows`; all of them for None."""
+    if per_class is None:
+        return rows
+    order = pd.Series(generator(seed, "subset").permutation(len(rows)), index=rows.index)
+    rank = order.groupby(targets).rank(method="first")
+    return rows[(rank <= per_class).to_numpy()].reset_index(drop=True)

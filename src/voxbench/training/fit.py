@@ -1,0 +1,146 @@
+"""One training run: from a recipe and a benchmark's data to a network, its learning curve and its best epoch."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+
+from voxbench.config import Schedule, Training
+from voxbench.features.dataset import evaluation_loader, training_loader
+from voxbench.schema import Split
+from voxbench.seeding import derive_seed
+from voxbench.training.data import BenchmarkData, subset
+from voxbench.training.module import TrainingModule
+from voxbench.training.network import Network, build_network
+from voxbench.training.scoring import evaluate, score_table
+
+Pruner = Callable[[int, float], bool]
+Epoch = dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything besides the data that decides what a training run yields."""
+
+    model: str
+    training: Training
+    schedule: Schedule
+    seed: int
+    train_per_class: int | None
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A network at its best epoch; `history` has one record for each epoch that was trained."""
+
+    network: Network
+    history: list[Epoch]
+    best_epoch: int
+    pruned: bool
+
+
+def fit(
+    recipe: Recipe,
+    data: BenchmarkData,
+    metric: str,
+    prune: Pruner | None = None,
+    checkpoints: Path | None = None,
+) -> Fitted:
+    """Train until the schedule ends, early stopping (on the validation loss) or `prune(epoch, metric)` says stop.
+
+    The best epoch is that of the lowest validation loss. With a folder of `checkpoints`, every epoch leaves one and
+    a run that was cut off goes on from it, to the same result.
+    """
+    torch.manual_seed(derive_seed(recipe.seed, "weights", recipe.model))
+    network = build_network(recipe.model, data.task, recipe.training, recipe.schedule.trainable, data.mean, data.std)
+    train_rows = data.split(Split.TRAIN)
+    train_rows = subset(train_rows, data.task.targets(train_rows), recipe.train_per_class, recipe.seed)
+    valid_rows = data.split(Split.VALID)
+    record = EpochRecord(
+        lambda outputs: evaluate(data.task, score_table(data.task, valid_rows, outputs)), metric, prune
+    )
+    trainer = _trainer(recipe.schedule, record, checkpoints)
+    last = checkpoints / "last.ckpt" if checkpoints else None
+    batch_size, crops = recipe.training.batch_size, recipe.training.evaluation_crops
+    with warnings.catch_warnings():
+        # Advice on loader workers: the features are mapped from memory, so workers would only add copies.
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        # Lightning's own use of a name that torch has deprecated.
+        warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
+        trainer.fit(
+            TrainingModule(network, data.task, recipe.training, recipe.seed),
+            training_loader(data.dataset(train_rows), batch_size, recipe.seed),
+            evaluation_loader(data.dataset(valid_rows), batch_size, crops),
+            ckpt_path=str(last) if last and last.is_file() else None,
+        )
+    network.load_state_dict(record.best_weights)
+    return Fitted(network, record.history, record.best_epoch, record.pruned)
+
+
+def _trainer(schedule: Schedule, record: EpochRecord, checkpoints: Path | None) -> lightning.Trainer:
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    callbacks: list[lightning.Callback] = [record, EarlyStopping("valid_loss", patience=schedule.patience)]
+    if checkpoints:
+        callbacks.append(ModelCheckpoint(checkpoints, save_last=True, save_top_k=0, save_on_train_epoch_end=True))
+    return lightning.Trainer(
+        max_epochs=schedule.max_epochs,
+        callbacks=callbacks,
+        deterministic=True,
+        logger=False,
+        enable_checkpointing=checkpoints is not None,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+
+
+class EpochRecord(lightning.Callback):
+    """Keeps the learning curve and the weights of the best epoch, and asks whether to prune."""
+
+    def __init__(self, measure: Callable[[torch.Tensor], Epoch], metric: str, prune: Pruner | None) -> None:
+        self.measure = measure
+        self.metric = metric
+        self.prune = prune
+        self.history: list[Epoch] = []
+        self.best_epoch = -1
+        self.best_weights: dict[str, torch.Tensor] = {}
+        self.pruned = False
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Record the epoch; validation has run by now."""
+        assert isinstance(pl_module, TrainingModule)
+        loss = float(trainer.callback_metrics["valid_loss"])
+        measured = self.measure(pl_module.valid_outputs)
+        rate = trainer.optimizers[0].param_groups[0]["lr"]
+        self.history.append(
+            {"epoch": trainer.current_epoch, "train_loss": pl_module.train_loss, "valid_loss": loss}
+            | {f"valid_{name}": value for name, value in measured.items()}
+            | {"learning_rate": float(rate)}
+        )
+        if self.best_epoch < 0 or loss < self.history[self.best_epoch]["valid_loss"]:  # type: ignore[operator]
+            self.best_epoch = len(self.history) - 1
+            self.best_weights = {
+                name: tensor.detach().cpu().clone() for name, tensor in pl_module.network.state_dict().items()
+            }
+        value = measured[self.metric]
+        if self.prune and value is not None and self.prune(trainer.current_epoch, value):
+            self.pruned = True
+            trainer.should_stop = True
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run must know."""
+        return {"history": self.history, "best_epoch": self.best_epoch, "best_weights": self.best_weights}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up where a run was cut off."""
+        self.history = state_dict["history"]
+        self.best_epoch = state_dict["best_epoch"]
+        self.best_weights = state_dict["best_weights"]

@@ -1,0 +1,207 @@
+"""Training runs as jobs: side by side in worker processes, kept once finished, redone only when something changed.
+
+A job's folder holds `job.json` (its digest and summary), `history.csv`, `scores.parquet` and, where asked for,
+`weights.safetensors`. It is filled under a temporary name and renamed, so a folder that exists is a finished job. Its
+digest covers the recipe, the features, the source code and the library versions: an equal digest means an equal
+result, so that resuming equals never having been interrupted.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import joblib
+import pandas as pd
+import torch
+from safetensors.torch import save_file
+
+from voxbench.artifacts import digest, files_digest, read_json, write_json
+from voxbench.features.dataset import evaluation_loader
+from voxbench.models import spec
+from voxbench.schema import InputError, Split
+from voxbench.tasks import tasks
+from voxbench.training.data import BenchmarkData, load_data
+from voxbench.training.fit import Fitted, Recipe, fit
+from voxbench.training.pruning import FrozenHistory
+from voxbench.training.scoring import predict, score_table
+
+# Freed memory stays in the process instead of going back to the kernel after every step: glibc reads these when a
+# worker starts, numbers do not change, and CNN steps on a CPU become up to three times faster.
+KEEP_FREED_MEMORY = {
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": "-1",
+    "MALLOC_TOP_PAD_": str(64 * 2**20),
+}
+ROOMS_THAT_CHANGE_NUMBERS = ("audio", "models", "metrics", "corpora", "features", "tasks", "training")
+LIBRARIES_THAT_CHANGE_NUMBERS = ("torch", "torchvision", "lightning", "numpy", "optuna")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a benchmark's data lies."""
+
+    task: str
+    prepared: Path
+    features: Path
+
+    def load(self, recipe: Recipe) -> BenchmarkData:
+        """Open the data that the recipe's model eats."""
+        kind = spec(recipe.model).input_kind
+        return load_data(tasks[self.task], kind, self.prepared, self.features, recipe.training.crop_seconds)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training run to do: where its result goes, and what is kept of it."""
+
+    folder: Path
+    source: Source
+    recipe: Recipe
+    metric: str
+    scored: tuple[Split, ...]
+    keep_weights: bool
+    pruning: FrozenHistory | None
+
+
+@dataclass(frozen=True)
+class Finished:
+    """One training run that is done; `seconds` is None where an earlier run did it."""
+
+    job: Job
+    best_epoch: int
+    pruned: bool
+    parameters: int
+    features_digest: str
+    seconds: float | None
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """Return the learning curve, a row for each epoch."""
+        return pd.read_csv(self.job.folder / "history.csv")
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """Return the score table of the splits that were asked for."""
+        return pd.read_parquet(self.job.folder / "scores.parquet")
+
+    @property
+    def best(self) -> dict[str, float]:
+        """Return the measurements of the best epoch."""
+        return dict(self.history.iloc[self.best_epoch])
+
+    @property
+    def diverged(self) -> bool:
+        """Say whether not even the best epoch had a finite loss."""
+        return not math.isfinite(self.best["valid_loss"])
+
+
+@cache
+def code_digest() -> str:
+    """Return the digest of all source files and libraries that can change a number."""
+    package = Path(__file__).parent.parent
+    rooms = [path for room in ROOMS_THAT_CHANGE_NUMBERS for path in (package / room).rglob("*.py")]
+    libraries = {name: version(name) for name in LIBRARIES_THAT_CHANGE_NUMBERS}
+    return digest([files_digest([*rooms, *package.glob("*.py")], package), libraries])
+
+
+def job_digest(job: Job, features_digest: str) -> str:
+    """Return what identifies a job's result."""
+    recipe = asdict(job.recipe) | {
+        "training": job.recipe.training.model_dump(mode="json"),
+        "schedule": job.recipe.schedule.model_dump(mode="json"),
+    }
+    pruning = job.pruning.content() if job.pruning else None
+    kept = [job.source.task, job.metric, list(job.scored), job.keep_weights]
+    return digest([recipe, kept, pruning, features_digest, code_digest()])
+
+
+def run_jobs(jobs: Sequence[Job], workers: int) -> Iterator[Finished]:
+    """Yield finished jobs in order, as each becomes ready; jobs finished by an earlier run are not redone.
+
+    Each worker process uses one thread, so the number of workers changes the time and no number.
+    """
+    os.environ.update({name: os.environ.get(name, value) for name, value in KEEP_FREED_MEMORY.items()})
+    wanted = [job_digest(job, job.source.load(job.recipe).features_digest) for job in jobs]
+    kept = [_finished(job, identity) for job, identity in zip(jobs, wanted, strict=True)]
+    waiting = [
+        joblib.delayed(train_job)(job, identity)
+        for job, identity, done in zip(jobs, wanted, kept, strict=True)
+        if done is None
+    ]
+    pool = joblib.Parallel(n_jobs=workers, return_as="generator", pre_dispatch=workers, batch_size=1)
+    fresh = pool(waiting) if waiting else iter(())
+    for done in kept:
+        yield next(fresh) if done is None else done
+
+
+def discard_others(folder: Path, jobs: Sequence[Job]) -> None:
+    """Remove from `folder` every job that is not among `jobs`: what an output holds is what this run asked for."""
+    wanted = {job.folder.name for job in jobs}
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.is_dir() and path.name not in wanted:
+            shutil.rmtree(path)
+
+
+def train_job(job: Job, wanted: str) -> Finished:
+    """Train, score and write one job; runs in a worker process."""
+    started = time.monotonic()
+    torch.set_num_threads(1)
+    data = job.source.load(job.recipe)
+    partial = job.folder.with_name(job.folder.name + ".partial")
+    partial.mkdir(parents=True, exist_ok=True)
+    checkpoints = partial / wanted if job.recipe.schedule.checkpoints else None
+    fitted = fit(job.recipe, data, job.metric, job.pruning, checkpoints)
+    _write_scores(job, data, fitted, partial)
+    pd.DataFrame(fitted.history).to_csv(partial / "history.csv", index=False)
+    if job.keep_weights:
+        save_file(dict(fitted.network.state_dict()), partial / "weights.safetensors")
+    summary: dict[str, Any] = {
+        "best_epoch": fitted.best_epoch,
+        "pruned": fitted.pruned,
+        "parameters": sum(parameter.numel() for parameter in fitted.network.parameters()),
+        "features_digest": data.features_digest,
+    }
+    write_json(partial / "job.json", {"digest": wanted, "summary": summary})
+    if checkpoints:
+        shutil.rmtree(checkpoints)
+    if job.folder.exists():
+        shutil.rmtree(job.folder)
+    partial.rename(job.folder)
+    return Finished(job, **summary, seconds=time.monotonic() - started)
+
+
+def _write_scores(job: Job, data: BenchmarkData, fitted: Fitted, folder: Path) -> None:
+    crops = job.recipe.training.evaluation_crops
+    tables = []
+    for split in job.scored:
+        rows = data.split(split)
+        loader = evaluation_loader(data.dataset(rows), job.recipe.training.batch_size, crops)
+        tables.append(score_table(data.task, rows, predict(fitted.network, loader, crops)))
+    pd.concat(tables, ignore_index=True).to_parquet(folder / "scores.parquet", index=False)
+
+
+def _finished(job: Job, wanted: str) -> Finished | None:
+    about = job.folder / "job.json"
+    content: dict[str, Any] = read_json(about) if about.is_file() else {}
+    if content.get("digest") != wanted:
+        return None
+    return Finished(job, **content["summary"], seconds=None)
+
+
+def refuse_diverged(finished: Finished) -> Finished:
+    """Return `finished`, or say that its training diverged and what to change."""
+    if finished.diverged:
+        raise InputError(
+            f"training {finished.job.recipe.model} with seed {finished.job.recipe.seed} diverged (its loss is not "
+            f"finite): lower training.learning_rate, now {finished.job.recipe.training.learning_rate:g}"
+        )
+    return finished

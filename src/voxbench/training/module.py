@@ -1,0 +1,79 @@
+"""The one LightningModule: network, loss, optimiser, and what is measured in every epoch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor
+
+from voxbench.config import Training
+from voxbench.features.dataset import Batch
+from voxbench.seeding import derive_seed
+from voxbench.tasks import Task
+from voxbench.training.network import Network
+
+
+class TrainingModule(lightning.LightningModule):
+    """Trains `network` on `task`; `valid_outputs` `(N, K, ...)` holds the last epoch's validation outputs."""
+
+    def __init__(self, network: Network, task: Task, training: Training, seed: int) -> None:
+        super().__init__()
+        self.network = network
+        self.task = task
+        self.training_settings = training
+        self.seed = seed
+        self._outputs: list[Tensor] = []
+        self._losses: list[Tensor] = []
+        self.valid_outputs = torch.empty(0)
+        self.train_loss = float("nan")
+
+    def on_train_epoch_start(self) -> None:
+        """Seed dropout by (seed, epoch), so that an epoch does not depend on the run having been interrupted."""
+        torch.manual_seed(derive_seed(self.seed, "dropout", self.current_epoch))
+        self._losses.clear()
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """Return the loss of one batch."""
+        loss = self.task.loss(self.network(batch.features), batch.target)
+        self._losses.append(loss.detach())
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the outputs of the epoch before."""
+        self._outputs.clear()
+
+    def validation_step(self, batch: Batch, batch_index: int) -> None:
+        """Collect outputs; crops of one recording follow each other."""
+        self._outputs.append(self.network(batch.features).cpu())
+
+    def on_validation_epoch_end(self) -> None:
+        """Gather the epoch: outputs by recording and crop, and the validation loss that steers the schedule."""
+        outputs = torch.cat(self._outputs)
+        crops = self.training_settings.evaluation_crops
+        self.valid_outputs = outputs.reshape(-1, crops, *outputs.shape[1:])
+        loader = self.trainer.val_dataloaders
+        assert loader is not None
+        targets = loader.dataset.targets
+        self.log("valid_loss", self.task.loss(outputs, targets.repeat_interleave(crops)))
+        self.train_loss = float(torch.stack(self._losses).mean()) if self._losses else float("nan")
+
+    def configure_optimizers(self) -> Any:
+        """Return Adam and the plateau schedule of the paper's sheet."""
+        settings = self.training_settings
+        trainable = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        optimizer = torch.optim.Adam(
+            trainable,
+            lr=settings.learning_rate,
+            betas=settings.betas,
+            weight_decay=settings.weight_decay,
+            fused=True,
+        )
+        schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            optimizer,
+            factor=settings.scheduler_factor,
+            patience=settings.scheduler_patience,
+            min_lr=settings.min_learning_rate,
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "monitor": "valid_loss"}}

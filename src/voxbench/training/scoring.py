@@ -1,0 +1,40 @@
+"""Score tables: one row per recording with its truth and the model's scores. Metrics are computed from them alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from voxbench.features.dataset import Batch
+from voxbench.metrics import measure
+from voxbench.tasks import Task
+
+CARRIED = ("id", "speaker", "session", "gender", "split")
+
+
+def predict(network: nn.Module, loader: DataLoader[Batch], crops: int) -> Tensor:
+    """Return outputs `(N, K, ...)` on the CPU, in the loader's order of recordings, each with its `crops` crops."""
+    network.eval()
+    with torch.inference_mode():
+        outputs = torch.cat([network(batch.features).cpu() for batch in loader])
+    return outputs.reshape(-1, crops, *outputs.shape[1:])
+
+
+def score_table(task: Task, rows: pd.DataFrame, outputs: Tensor) -> pd.DataFrame:
+    """Return `rows`' identity, their truth, and the task's scores."""
+    carried = rows[[column for column in CARRIED if column in rows]]
+    return carried.assign(truth=task.targets(rows), **task.scores(outputs))
+
+
+def score_matrix(task: Task, table: pd.DataFrame) -> np.ndarray:
+    """Return `(N, C)` probabilities of a classification task's score table."""
+    return table[[f"p_{word}" for word in task.classes]].to_numpy(np.float64)
+
+
+def evaluate(task: Task, table: pd.DataFrame) -> dict[str, float | None]:
+    """Return every metric of the task's score kind; None where the metric is undefined on this table."""
+    values, undefined = measure(task.score_kind, table["truth"].to_numpy(), score_matrix(task, table))
+    return {**values, **dict.fromkeys(undefined)}

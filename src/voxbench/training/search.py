@@ -1,0 +1,168 @@
+"""Stage 1's search: an Optuna study for each model family, in rounds, with the same result however often it is stopped.
+
+A study first runs every candidate once with the base settings, then lets the TPE sampler (Bergstra et al. 2011) choose
+candidate and settings. Trials run in rounds of fixed size: a round is asked for whole, run side by side and told in
+order, so what the sampler and the pruner know never depends on timing. The first round is not pruned. A search that
+was cut off asks again from the start and finds its finished trials on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from voxbench.config import Range, Selection
+from voxbench.metrics import METRICS
+from voxbench.models import spec
+from voxbench.schema import InputError
+from voxbench.seeding import derive_seed
+from voxbench.training.jobs import Finished, Job
+from voxbench.training.pruning import FrozenHistory
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+Run = Callable[[Sequence[Job]], Iterator[Finished]]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One finished trial of a study, numbered as Optuna numbers it."""
+
+    number: int
+    family: str
+    settings: dict[str, Any]
+    finished: Finished
+    value: float | None
+
+    @property
+    def state(self) -> str:
+        """Return complete, pruned or diverged."""
+        if self.value is None:
+            return "diverged"
+        return "pruned" if self.finished.pruned else "complete"
+
+
+def families(models: Sequence[str], selection: Selection) -> dict[str, list[str]]:
+    """Return the candidates of each family, and refuse a benchmark that cannot fill its finalists."""
+    groups: dict[str, list[str]] = {}
+    for model in models:
+        groups.setdefault(spec(model).family, []).append(model)
+    for family, wanted in selection.finalists.items():
+        if len(groups.get(family, [])) < wanted:
+            raise InputError(
+                f"selection.finalists wants {wanted} {family} model(s), but the benchmark names "
+                f"{len(groups.get(family, []))}"
+            )
+        if selection.trials[family] < len(groups[family]):
+            raise InputError(
+                f"selection.trials.{family} is {selection.trials[family]}, fewer than its {len(groups[family])} "
+                "candidates"
+            )
+    return {family: names for family, names in groups.items() if family in selection.finalists}
+
+
+class Search:
+    """The study of one family; `base` is the job whose recipe the trials vary, `journal` where Optuna keeps it."""
+
+    def __init__(self, family: str, candidates: list[str], selection: Selection, base: Job, journal: Path) -> None:
+        self.family = family
+        self.selection = selection
+        self.base = base
+        self.greater_is_better = METRICS[selection.metric].greater_is_better
+        self.space: dict[str, BaseDistribution] = {
+            "model": CategoricalDistribution(candidates),
+            "learning_rate": _interval(selection.space.learning_rate),
+            "dropout": _interval(selection.space.dropout),
+        }
+        self.jobs: list[Job] = []
+        self.curves: list[tuple[float, ...]] = []
+        journal.parent.mkdir(parents=True, exist_ok=True)
+        journal.unlink(missing_ok=True)
+        self.study = optuna.create_study(
+            study_name=family,
+            storage=JournalStorage(JournalFileBackend(str(journal))),
+            direction="maximize" if self.greater_is_better else "minimize",
+        )
+        training = base.recipe.training
+        for model in candidates:
+            self.study.enqueue_trial(
+                {"model": model, "learning_rate": training.learning_rate, "dropout": training.dropout}
+            )
+
+    def __call__(self, run: Run) -> Iterator[Trial]:
+        """Yield the trials as they finish, in order."""
+        total, size = self.selection.trials[self.family], self.selection.round_size
+        for start in range(0, total, size):
+            self.study.sampler = optuna.samplers.TPESampler(
+                seed=derive_seed(self.base.recipe.seed, "search", self.family, start) % 2**32
+            )
+            asked = [self.study.ask(self.space) for _ in range(start, min(start + size, total))]
+            history = FrozenHistory(
+                tuple(self.curves),
+                self.greater_is_better,
+                self.selection.prune_percentile,
+                self.selection.prune_after_epochs,
+            )
+            jobs = [self._job(trial, history) for trial in asked]
+            self.jobs += jobs
+            for trial, finished in zip(asked, run(jobs), strict=True):
+                yield self._tell(trial, finished)
+
+    def _job(self, trial: optuna.Trial, history: FrozenHistory) -> Job:
+        model = trial.params["model"]
+        settings = {name: value for name, value in trial.params.items() if name != "model"}
+        training = self.base.recipe.training.model_copy(update=settings)
+        return replace(
+            self.base,
+            folder=self.base.folder / f"{self.family}-{trial.number:02d}-{model}",
+            recipe=replace(self.base.recipe, model=model, training=training),
+            pruning=history,
+        )
+
+    def _tell(self, trial: optuna.Trial, finished: Finished) -> Trial:
+        column = f"valid_{self.selection.metric}"
+        curve = finished.history[column]
+        value = None if finished.diverged else float(finished.best[column])
+        settings = {name: choice for name, choice in trial.params.items() if name != "model"}
+        if value is None:
+            self.study.tell(trial, state=TrialState.FAIL)
+        else:
+            for epoch, measured in enumerate(curve):
+                trial.report(float(measured), epoch)
+            if finished.pruned:
+                self.study.tell(trial, state=TrialState.PRUNED)
+            else:
+                self.study.tell(trial, value)
+                self.curves.append(tuple(float(measured) for measured in curve))
+        return Trial(trial.number, self.family, settings, finished, value)
+
+
+def winners(trials: Sequence[Trial], count: int, greater_is_better: bool) -> list[Trial]:
+    """Return the best complete trial of each of the `count` best models; ties go to the lower validation loss."""
+
+    def rank(trial: Trial) -> tuple[float, float, str]:
+        assert trial.value is not None
+        sign = -1 if greater_is_better else 1
+        return sign * trial.value, trial.finished.best["valid_loss"], trial.finished.job.recipe.model
+
+    best: dict[str, Trial] = {}
+    for trial in sorted((trial for trial in trials if trial.state == "complete"), key=rank):
+        best.setdefault(trial.finished.job.recipe.model, trial)
+    if len(best) < count:
+        raise InputError(
+            f"only {len(best)} of the {count} wanted finalists completed ({', '.join(best) or 'none'}); "
+            "raise selection.trials or selection.prune_percentile"
+        )
+    return list(best.values())[:count]
+
+
+def _interval(bounds: Range) -> FloatDistribution:
+    return FloatDistribution(bounds.low, bounds.high, log=bounds.log)

@@ -1,0 +1,75 @@
+"""The table reader: every row or a message that names the line."""
+
+from dataclasses import replace
+
+import pytest
+
+from voxbench.corpora import read_corpus
+from voxbench.schema import InputError
+
+
+def write(root, text, encoding="utf-8"):
+    (root / "metadata.csv").write_text(text, encoding=encoding, newline="")
+    return root
+
+
+def test_known_columns_are_typed_and_others_kept(tmp_path):
+    text = 'path,speaker,gender,age,text,mood\na/1.wav,ann,F,31.5,"Hello, you",glad\nb.flac,bob,,,,\n'
+    ann, bob = read_corpus("table", write(tmp_path, text))
+    assert (ann.id, ann.path, ann.speaker) == ("a/1.wav", tmp_path / "a/1.wav", "ann")
+    assert (ann.gender, ann.age_years, ann.text, ann.extra) == (
+        "female",
+        31.5,
+        "Hello, you",
+        {"mood": "glad"},
+    )
+    assert (bob.gender, bob.age_years, bob.text) == (None, None, None)
+
+
+def test_byte_order_mark_and_dos_line_ends_change_nothing(tmp_path):
+    text = "path,speaker\na.wav,ann\n"
+    (plain,) = read_corpus("table", write(tmp_path, text))
+    (odd,) = read_corpus("table", write(tmp_path, text.replace("\n", "\r\n"), encoding="utf-8-sig"))
+    assert odd == replace(plain)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("path,speeker\na,b\n", r"no column 'speaker' \(did you mean 'speeker'\?\)"),
+        ("", "no column 'path'; found: nothing"),
+        ("path,speaker\n../a.wav,ann\n", "line 2: path '../a.wav' must be relative and stay below"),
+        ("path,speaker\n/a.wav,ann\n", "line 2: path '/a.wav' must be relative"),
+        ("path,speaker\na.wav,\n", "line 2: the speaker is empty"),
+        ("path,speaker\na.wav,x\na.wav,x\n", "line 3: path 'a.wav' occurs twice"),
+        ("path,speaker,gender\na.wav,x,woman\n", "line 2: gender 'woman'; expected female, male"),
+        ("path,speaker,age\na.wav,x,old\n", "line 2: age 'old'; expected years"),
+        ("path,speaker,age\na.wav,x,nan\n", "line 2: age 'nan'; expected years"),
+        ("path,speaker\na.wav,x,y\n", "line 2: the number of fields is not that of the header"),
+        ("path,speaker,age\na.wav,x\n", "line 2: the number of fields is not that of the header"),
+    ],
+)
+def test_mistakes_are_named_with_their_line(tmp_path, text, message):
+    with pytest.raises(InputError, match=message):
+        list(read_corpus("table", write(tmp_path, text)))
+
+
+def test_missing_table_and_missing_root_are_named(tmp_path):
+    with pytest.raises(InputError, match=r"no metadata\.csv in"):
+        list(read_corpus("table", tmp_path))
+    with pytest.raises(InputError, match=r"corpus root .*nowhere is not a folder: set corpora"):
+        read_corpus("table", tmp_path / "nowhere")
+
+
+def test_unknown_reader_names_the_closest(tmp_path):
+    with pytest.raises(InputError, match=r"unknown corpus reader 'tabel' \(did you mean 'table'\?\)"):
+        read_corpus("tabel", tmp_path)
+
+
+def test_real_tables_are_read_whole(shared):
+    rows = list(read_corpus("table", shared / "corpora" / "speechocean762"))
+    assert len(rows) == 800
+    assert len({row.speaker for row in rows}) == 200
+    assert {row.gender for row in rows} == {"female", "male"}
+    assert (min(row.age_years for row in rows), max(row.age_years for row in rows)) == (6, 43)
+    assert all(row.path.is_file() for row in rows)
