@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from voxbench import reporting
 from voxbench.artifacts import write_json
 from voxbench.config import load_params
 from voxbench.metrics import measure
 from voxbench.metrics.significance import compare_pairs
-from voxbench.reporting import Evidence, Sources, gather
+from voxbench.reporting import Evidence, Sources
 from voxbench.schema import GENDERS, ScoreKind
 from voxbench.stages.workspace import Workspace
 from voxbench.tasks import tasks
@@ -159,7 +160,7 @@ def gather_from(workspace: Workspace) -> Evidence:
         models=workspace.models(BENCHMARK),
     )
     task = tasks[PARAMS.benchmark(BENCHMARK).task]
-    return gather(BENCHMARK, task, sources, workspace.params.report, workspace.params.repeat.seeds)
+    return reporting.gather(BENCHMARK, task, sources, workspace.params.report, workspace.params.repeat.seeds)
 
 
 @pytest.fixture(scope="session")
@@ -177,7 +178,7 @@ def evidence(finished: Workspace) -> Evidence:
 @pytest.fixture
 def changed(finished: Workspace, tmp_path: Path) -> Workspace:
     """Return a copy of the finished workspace that a test may change."""
-    shutil.copytree(finished.root, tmp_path / "copy")
+    shutil.copytree(finished.root, tmp_path / "copy", ignore=shutil.ignore_patterns("reports"))
     return replace(finished, root=tmp_path / "copy")
 
 
@@ -185,3 +186,9 @@ def changed(finished: Workspace, tmp_path: Path) -> Workspace:
 def planned(tmp_path: Path) -> Callable[..., Workspace]:
     """Return a function that writes a workspace by the plan with some facts changed."""
     return lambda **facts: write_workspace(tmp_path / "planned", replace(PLAN, **facts))
+
+
+@pytest.fixture(scope="session")
+def gather() -> Callable[[Workspace], Evidence]:
+    """Return the function that gathers a workspace's evidence as the stage does."""
+    return gather_from

@@ -22,7 +22,7 @@ from voxbench.artifacts import read_json
 from voxbench.config import Report
 from voxbench.metrics import Interval, Metric, cluster_bootstrap, measure, metrics_of
 from voxbench.reporting.corpus import CorpusAccount, read_account
-from voxbench.reporting.quantities import counted
+from voxbench.reporting.quantities import NARROW_SPACE, counted
 from voxbench.schema import InputError, Split
 from voxbench.seeding import generator
 from voxbench.tasks import Task
@@ -124,12 +124,12 @@ class Evidence:
     @property
     def level(self) -> str:
         """Return the confidence level in words."""
-        return f"{100 * self.settings.level:g} %"
+        return f"{100 * self.settings.level:g}{NARROW_SPACE}%"
 
     @property
     def power(self) -> str:
         """Return the power at which the smallest detectable difference is stated, in words."""
-        return f"{100 * self.settings.power:g} %"
+        return f"{100 * self.settings.power:g}{NARROW_SPACE}%"
 
     @property
     def alpha(self) -> float:
@@ -208,8 +208,8 @@ def existing(path: Path) -> Path:
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Read a CSV file of numbers to the last bit."""
-    return pd.read_csv(existing(path), float_precision="round_trip")
+    """Read a CSV file that a stage wrote."""
+    return pd.read_csv(existing(path))
 
 
 @dataclass(frozen=True)

@@ -115,15 +115,15 @@ def p_value(p: float) -> str:
 
 
 def p_equation(p: float) -> str:
-    """Return `p = 0.012` or `p < 0.001`."""
+    """Return `p = 0.012` or `p < 0.001`, held together on one line."""
     shown = p_value(p)
-    return f"p {shown}" if shown.startswith("<") else f"p = {shown}"
+    return (f"p {shown}" if shown.startswith("<") else f"p = {shown}").replace(" ", "\u00a0")
 
 
 def visible(text: str) -> str:
-    """Return text that cannot act on what stands around it: control and direction characters become escapes.
+    r"""Return text that cannot act on what stands around it: control and direction characters become escapes.
 
     >>> print(visible("a" + chr(0x202E) + "b"))
-    a\\u202eb
+    a\u202eb
     """
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)

@@ -41,10 +41,8 @@ def finalists_table(evidence: Evidence) -> Table:
     arrows = ["↑" if metric.greater_is_better else "↓" for metric in evidence.measured]
     best = evidence.ranked[0]
     rows = [Row(_finalist_cells(evidence, finalist, shown), finalist is best) for finalist in evidence.ranked]
-    baseline = [
-        _value(each, evidence.baseline.values.get(metric.name))
-        for each, metric in zip(shown, evidence.measured, strict=True)
-    ]
+    values = [evidence.baseline.values.get(metric.name) for metric in evidence.measured]
+    baseline = [DASH if value is None else each.number(value) for each, value in zip(shown, values, strict=True)]
     interval = _interval(shown[0], evidence.baseline_bounds[evidence.metric.name])
     rows.append(Row(("trivial baseline", DASH, DASH, *baseline, interval), False))
     return Table(
@@ -120,8 +118,9 @@ def significance_table(evidence: Evidence) -> Table:
             f"Test {shown.label} of all {counted(len(evidence.tests), 'pair')} of finalists, paired over "
             f"{evidence.repeats}, on {evidence.sample}; differences are first minus second, in {unit}. t: paired "
             "t-test; W: Wilcoxon's signed-rank test, exact; both two-sided. Holm: adjusted over all pairs. Marked rows "
-            f"are significant at {evidence.alpha:.3g} after Holm (t-test). d: Cohen's d of the differences. Detectable: "
-            f"the smallest true difference that the t-test would find with {evidence.power} power, before Holm."
+            f"are significant at {evidence.alpha:.3g} after Holm (t-test). d: Cohen's d of the differences. "
+            f"Detectable: the smallest true difference that the t-test would find with {evidence.power} power, before "
+            "Holm."
         ),
         columns=(
             *("first", "second", "difference", f"{evidence.level} interval", "t", "p (t)", "p (t, Holm)"),

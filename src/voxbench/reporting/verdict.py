@@ -86,7 +86,7 @@ def _metric(evidence: Evidence) -> str:
 
 
 def _headline(evidence: Evidence, best: Finalist, runner_up: Finalist, lead: Lead) -> str:
-    if lead.difference == 0:
+    if math.isclose(lead.difference, 0, abs_tol=1e-12):
         return f"{best.model} and {runner_up.model} share the best mean test {_metric(evidence)}: neither leads."
     rank = f"{best.model} has the best mean test {_metric(evidence)}"
     if math.isnan(lead.p_holm):
@@ -98,31 +98,31 @@ def _headline(evidence: Evidence, best: Finalist, runner_up: Finalist, lead: Lea
 
 def _mean(evidence: Evidence, best: Finalist) -> str:
     spread, shown = best.spreads[evidence.metric.name], quantity(evidence.metric.name, evidence.clips)
-    over = evidence.repeats
     values = f"{shown.value(spread.mean)} ± {shown.number(spread.sd)} (mean ± standard deviation)"
-    return f"Over {over}, {best.model} reaches a test {shown.label} of {values}."
+    return f"Over {evidence.repeats}, {best.model} reaches a test {shown.label} of {values}."
 
 
 def _lead(evidence: Evidence, runner_up: Finalist, lead: Lead) -> str:
     shown = quantity(evidence.metric.name, evidence.clips)
-    level, pairs = evidence.level, counted(len(evidence.tests), "pair")
+    pairs = counted(len(evidence.tests), "pair")
     size = f"The mean advantage over {runner_up.model}, seed by seed, is {shown.number(lead.difference)}{shown.step}"
     if math.isnan(lead.p):
         return f"{size}; {lead.note} (Wilcoxon signed-rank, Holm over {pairs}: {p_equation(lead.p_wilcoxon_holm)})."
-    interval = f"{level} interval {shown.number(lead.low)} to {shown.number(lead.high)}"
+    interval = f"{evidence.level} interval {shown.number(lead.low)} to {shown.number(lead.high)}"
     test = f"paired t({lead.df}) = {lead.t:.2f}".replace("-", MINUS)
     return f"{size} ({interval}; {test}, {p_equation(lead.p)}, after Holm over {pairs} {p_equation(lead.p_holm)})."
 
 
 def _power(evidence: Evidence, lead: Lead) -> tuple[str, ...]:
-    shown, seeds = quantity(evidence.metric.name, evidence.clips), evidence.repeats
+    shown = quantity(evidence.metric.name, evidence.clips)
     if math.isnan(lead.smallest_detectable):
-        return (f"What {seeds} could detect between these two is undefined: {lead.note or 'no reason given'}.",)
+        return (
+            f"What {evidence.repeats} could detect between these two is undefined: {lead.note or 'no reason given'}.",
+        )
     smallest = f"{shown.number(lead.smallest_detectable)}{shown.step}"
-    power, alpha = evidence.power, f"{evidence.alpha:.3g}"
     sentence = (
-        f"The smallest true difference between these two that {seeds} would detect with {power} power is {smallest} "
-        f"(paired t-test at {alpha}, before Holm's adjustment)"
+        f"The smallest true difference between these two that {evidence.repeats} would detect with "
+        f"{evidence.power} power is {smallest} (paired t-test at {evidence.alpha:.3g}, before Holm's adjustment)"
     )
     unseen = "" if lead.p_holm < evidence.alpha else "; a smaller one, either way, can go unseen"
     return (f"{sentence}{unseen}.",)
@@ -134,7 +134,8 @@ def _all_pairs(evidence: Evidence) -> tuple[str, ...]:
         return ()
     significant = int((evidence.tests["p_t_holm"] < evidence.alpha).sum())
     verb = "differs" if significant == 1 else "differ"
-    return (f"Of all {count(pairs)} pairs of finalists, {significant or 'none'} {verb} significantly after Holm.",)
+    found = {0: "none", pairs: "all"}.get(significant, significant)
+    return (f"Of all {count(pairs)} pairs of finalists, {found} {verb} significantly after Holm.",)
 
 
 def _beyond(evidence: Evidence, best: Finalist) -> tuple[str, ...]:
@@ -145,8 +146,8 @@ def _beyond(evidence: Evidence, best: Finalist) -> tuple[str, ...]:
         low, high = shown.number(bounded.interval.low), shown.value(bounded.interval.high)
         sentences.append(
             f"Seeds vary the training, not the speakers. The one fine-tuned {best.model} scores "
-            f"{shown.value(bounded.interval.estimate)} on {evidence.sample}, and resampling the speakers gives {low} to {high} "
-            f"({evidence.level})."
+            f"{shown.value(bounded.interval.estimate)} on {evidence.sample}, and resampling the speakers gives "
+            f"{low} to {high} ({evidence.level})."
         )
     if name in evidence.baseline.values:
         sentences.append(_against_baseline(evidence, best))

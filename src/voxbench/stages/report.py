@@ -1,7 +1,7 @@
-"""The report stage: one page for all benchmarks, its figures, and the numbers that `dvc metrics` and `dvc plots` show.
+"""The report stage: one page for all benchmarks, its figures, and what `dvc metrics` and `dvc plots` show.
 
-Outputs in `reports`: `index.html`, `metrics.json`, `figures/BENCHMARK-FIGURE.png`, `plots/BENCHMARK/*.csv`. It reads test
-scores, and chooses nothing.
+Outputs in `reports`: `index.html`, `metrics.json`, `figures/BENCHMARK-FIGURE.png`, `plots/BENCHMARK/*.csv`. It reads
+test scores, and chooses nothing.
 """
 
 from __future__ import annotations

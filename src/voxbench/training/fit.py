@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -118,7 +119,8 @@ class EpochRecord(lightning.Callback):
         """Record the epoch; validation has run by now."""
         assert isinstance(pl_module, TrainingModule)
         loss = float(trainer.callback_metrics["valid_loss"])
-        measured = self.measure(pl_module.valid_outputs)
+        # A diverged network has no scores to measure; early stopping ends its run.
+        measured = self.measure(pl_module.valid_outputs) if math.isfinite(loss) else {}
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         self.history.append(
             {"epoch": trainer.current_epoch, "train_loss": pl_module.train_loss, "valid_loss": loss}
@@ -130,7 +132,7 @@ class EpochRecord(lightning.Callback):
             self.best_weights = {
                 name: tensor.detach().cpu().clone() for name, tensor in pl_module.network.state_dict().items()
             }
-        value = measured[self.metric]
+        value = measured.get(self.metric)
         if self.prune and value is not None and self.prune(trainer.current_epoch, value):
             self.pruned = True
             trainer.should_stop = True

@@ -135,13 +135,13 @@ class Search:
         if value is None:
             self.study.tell(trial, state=TrialState.FAIL)
         else:
-            for epoch, measured in enumerate(curve):
-                trial.report(float(measured), epoch)
+            for epoch, measured in curve.dropna().items():
+                trial.report(float(measured), int(epoch))
             if finished.pruned:
                 self.study.tell(trial, state=TrialState.PRUNED)
             else:
                 self.study.tell(trial, value)
-                self.curves.append(tuple(float(measured) for measured in curve))
+                self.curves.append(tuple(float(measured) for measured in curve.dropna()))
         return Trial(trial.number, self.family, settings, finished, value)
 
 

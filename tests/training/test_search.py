@@ -1,0 +1,258 @@
+"""The search, with pretended training runs: their curve is a function of the settings, their file is real."""
+
+import hashlib
+from dataclasses import replace
+from itertools import islice
+
+import pandas as pd
+import pytest
+
+from stages.pipeline import BENCHMARK
+from training.recipes import job, recipe
+from voxbench.schema import InputError
+from voxbench.training.jobs import Finished
+from voxbench.training.search import Search, Trial, families, winners
+
+CANDIDATES = ["mobilenet_v2", "resnet18", "alexnet"]
+
+
+class PretendedRuns:
+    """Writes `history.csv` of every job it is asked for and remembers the rounds."""
+
+    def __init__(self, diverging=()):
+        self.rounds = []
+        self.diverging = diverging
+
+    def __call__(self, jobs):
+        self.rounds.append(list(jobs))
+        for one in jobs:
+            curve, pruned = self.curve(one), False
+            for epoch, value in enumerate(curve):
+                pruned = pruned or replace(one.pruning)(epoch, value)
+                if pruned:
+                    curve = curve[: epoch + 1]
+                    break
+            one.folder.mkdir(parents=True, exist_ok=True)
+            loss = float("nan") if one.recipe.model in self.diverging else 0.5
+            rows = [{"epoch": epoch, "valid_loss": loss, "valid_accuracy": value} for epoch, value in enumerate(curve)]
+            pd.DataFrame(rows).to_csv(one.folder / "history.csv", index=False)
+            yield Finished(one, len(curve) - 1, pruned, 10, "f", 1.0)
+
+    @staticmethod
+    def curve(one):
+        """Return a curve that any change of the settings changes."""
+        words = f"{one.recipe.model} {one.recipe.training.learning_rate!r} {one.recipe.training.dropout!r}"
+        draw = int(hashlib.sha256(words.encode()).hexdigest()[:8], 16) / 16**8
+        return [0.4 + 0.1 * epoch + 0.3 * draw for epoch in range(3)]
+
+
+@pytest.fixture
+def selection(featured):
+    return featured.params.selection.model_copy(
+        update={"finalists": {"cnn": 2}, "trials": {"cnn": 11}, "round_size": 4, "prune_percentile": 50.0}
+    )
+
+
+@pytest.fixture
+def search(featured, selection, tmp_path):
+    """Return a function that begins the search anew in the same folder, as a stage that runs again does."""
+
+    def begin(seed=1, **changes):
+        base = job(featured, tmp_path / "select", recipe(featured, "alexnet", seed=seed))
+        return Search("cnn", CANDIDATES, selection.model_copy(update=changes), base, tmp_path / "o" / "journal")
+
+    return begin
+
+
+def facts(trials):
+    return [
+        (
+            trial.number,
+            trial.finished.job.folder.name,
+            trial.settings,
+            trial.state,
+            trial.value,
+            trial.finished.job.recipe,
+        )
+        for trial in trials
+    ]
+
+
+def test_every_candidate_runs_once_with_the_base_settings_before_the_sampler_chooses(featured, search):
+    trials = list(search()(PretendedRuns()))
+    assert [trial.finished.job.recipe.model for trial in trials[:3]] == CANDIDATES
+    training = featured.params.training
+    base = {"learning_rate": training.learning_rate, "dropout": training.dropout}
+    assert [trial.settings for trial in trials[:3]] == [base] * 3
+    assert all(trial.settings != base for trial in trials[3:])
+
+
+def test_the_sampler_stays_inside_the_space_and_only_changes_what_it_may(featured, search, selection):
+    space = selection.space
+    for trial in search()(PretendedRuns()):
+        one = trial.finished.job.recipe
+        assert space.learning_rate.low <= one.training.learning_rate <= space.learning_rate.high
+        assert space.dropout.low <= one.training.dropout <= space.dropout.high
+        assert trial.settings == {"learning_rate": one.training.learning_rate, "dropout": one.training.dropout}
+        assert one.training.model_copy(update=featured.params.training.model_dump()) == featured.params.training
+        assert one.model in CANDIDATES
+
+
+def test_trials_are_numbered_run_in_rounds_and_each_has_a_folder_of_its_own(search):
+    runs = PretendedRuns()
+    trials = list(search()(runs))
+    assert [trial.number for trial in trials] == list(range(11))
+    assert [len(asked) for asked in runs.rounds] == [4, 4, 3]
+    names = [trial.finished.job.folder.name for trial in trials]
+    assert names[0] == "cnn-00-mobilenet_v2"
+    assert len(set(names)) == 11
+
+
+def test_a_search_from_scratch_repeats_itself(search):
+    assert facts(search()(PretendedRuns())) == facts(search()(PretendedRuns()))
+
+
+@pytest.mark.parametrize("trial", range(11))
+def test_a_search_interrupted_at_any_trial_ends_as_if_it_had_not_been(search, trial):
+    whole = facts(search()(PretendedRuns()))
+    interrupted = search()(PretendedRuns())
+    list(islice(interrupted, trial))
+    interrupted.close()
+    assert facts(search()(PretendedRuns())) == whole
+
+
+def test_another_seed_searches_elsewhere(search):
+    ours, theirs = (facts(search(seed)(PretendedRuns())) for seed in (1, 2))
+    assert [trial[2] for trial in ours[:3]] == [trial[2] for trial in theirs[:3]]
+    assert all(mine[2] != other[2] for mine, other in zip(ours[3:], theirs[3:], strict=True))
+
+
+def test_the_sampler_learns_from_what_it_is_told(search):
+    """With another outcome of the first ten trials, the eleventh is another one."""
+
+    class Reversed(PretendedRuns):
+        @staticmethod
+        def curve(one):
+            return [1.5 - value for value in PretendedRuns.curve(one)]
+
+    sizes = {"round_size": 16, "trials": {"cnn": 32}, "prune_percentile": 100.0}
+    ours, theirs = (facts(search(**sizes)(runs)) for runs in (PretendedRuns(), Reversed()))
+    assert [trial[2] for trial in ours[:16]] == [trial[2] for trial in theirs[:16]], "one round knows nothing yet"
+    assert [trial[2] for trial in ours[16:]] != [trial[2] for trial in theirs[16:]]
+
+
+def test_the_first_round_is_not_pruned_and_later_ones_know_the_complete_runs_before_them(search):
+    runs = PretendedRuns()
+    trials = list(search()(runs))
+    assert [trial.state for trial in trials[:4]] == ["complete"] * 4
+    assert any(trial.state == "pruned" for trial in trials), "the pretended runs must give the pruner work"
+    complete = [
+        (trial.number, tuple(trial.finished.history["valid_accuracy"])) for trial in trials if trial.state == "complete"
+    ]
+    for number, asked in enumerate(runs.rounds):
+        known = tuple(curve for trial, curve in complete if trial < 4 * number)
+        assert all(one.pruning.curves == known for one in asked)
+
+
+def test_a_diverged_trial_is_noted_and_the_search_goes_on(search):
+    trials = list(search()(PretendedRuns(diverging=("resnet18",))))
+    assert len(trials) == 11
+    assert (trials[1].state, trials[1].value) == ("diverged", None)
+    assert {trial.state for trial in trials if trial.finished.job.recipe.model != "resnet18"} <= {"complete", "pruned"}
+
+
+def test_a_metric_without_a_value_is_a_failed_trial_and_not_a_crash(search):
+    """The correlation of a network that says one word only has no value."""
+
+    class Undefined(PretendedRuns):
+        @staticmethod
+        def curve(one):
+            return [float("nan")] * 3
+
+    assert {trial.state for trial in search()(Undefined())} & {"complete", "pruned"} == set()
+
+
+@pytest.fixture
+def tried(featured, tmp_path):
+    """Return a function from (model, value, loss, pruned) rows to trials."""
+
+    def make(*rows):
+        trials = []
+        for number, (model, value, loss, pruned) in enumerate(rows):
+            one = job(featured, tmp_path / str(number), recipe(featured, model))
+            one.folder.mkdir()
+            frame = pd.DataFrame({"epoch": [0], "valid_loss": [loss], "valid_accuracy": [value]})
+            frame.to_csv(one.folder / "history.csv", index=False)
+            trials.append(Trial(number, "cnn", {}, Finished(one, 0, pruned, 1, "f", None), value))
+        return trials
+
+    return make
+
+
+@pytest.mark.parametrize(("greater", "expected"), [(True, [1, 4]), (False, [0, 2])])
+def test_winners_are_the_best_trials_of_distinct_models(tried, greater, expected):
+    trials = tried(
+        ("resnet18", 0.6, 0.5, False),
+        ("resnet18", 0.9, 0.5, False),
+        ("alexnet", 0.7, 0.5, False),
+        ("resnet18", 0.8, 0.5, False),
+        ("alexnet", 0.8, 0.5, False),
+    )
+    assert [winner.number for winner in winners(trials, 2, greater)] == expected
+
+
+@pytest.mark.parametrize("greater", [True, False])
+def test_ties_go_to_the_lower_loss_and_then_to_the_name(tried, greater):
+    by_loss = tried(("resnet18", 0.9, 0.4, False), ("alexnet", 0.9, 0.5, False), ("vgg16", 0.9, 0.3, False))
+    assert [winner.finished.job.recipe.model for winner in winners(by_loss, 2, greater)] == ["vgg16", "resnet18"]
+
+
+def test_a_full_tie_goes_to_the_first_name(tried):
+    equal = tried(("resnet18", 0.9, 0.4, False), ("alexnet", 0.9, 0.4, False))
+    assert [winner.finished.job.recipe.model for winner in winners(equal, 1, True)] == ["alexnet"]
+    assert [winner.number for winner in winners(equal[::-1], 1, True)] == [1]
+
+
+def test_pruned_and_diverged_trials_win_nothing(tried):
+    trials = tried(("resnet18", 0.99, 0.1, True), ("alexnet", None, float("nan"), False), ("vgg16", 0.5, 0.9, False))
+    assert [winner.finished.job.recipe.model for winner in winners(trials, 1, True)] == ["vgg16"]
+    with pytest.raises(InputError, match=r"only 1 of the 2 wanted finalists completed \(vgg16\); raise selection"):
+        winners(trials, 2, True)
+
+
+def test_no_complete_trial_at_all_is_said(tried):
+    with pytest.raises(InputError, match=r"only 0 of the 1 wanted finalists completed \(none\)"):
+        winners(tried(("resnet18", 0.99, 0.1, True)), 1, True)
+
+
+def test_families_keep_the_order_of_the_benchmark(featured):
+    models = featured.params.benchmark(BENCHMARK).models
+    assert families(models, featured.params.selection) == {
+        "cnn": ["mobilenet_v2", "resnet18"],
+        "lstm": ["bilstm_h128_l1", "bilstm_h128_l2"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("models", "changes", "message"),
+    [
+        (["resnet81", "bilstm_h128_l1"], {}, r"unknown model 'resnet81' \(did you mean 'resnet18'\?\)"),
+        (["resnet18"], {}, r"wants 1 lstm model\(s\), but the benchmark names 0"),
+        (["resnet18", "bilstm_h128_l1"], {"finalists": {"cnn": 2, "lstm": 1}}, r"wants 2 cnn model\(s\).* names 1"),
+        (
+            ["resnet18", "alexnet", "bilstm_h128_l1"],
+            {"trials": {"cnn": 1, "lstm": 1}},
+            "trials.cnn is 1, fewer than its 2 candidates",
+        ),
+        (
+            ["resnet18", "resnet18", "bilstm_h128_l1"],
+            {"finalists": {"cnn": 2, "lstm": 1}},
+            "resnet18",
+        ),
+        (["resnet18", "bilstm_h128_l1"], {"finalists": {"cnn": 1}, "trials": {"cnn": 3}}, "bilstm_h128_l1|lstm"),
+    ],
+)
+def test_a_benchmark_that_cannot_be_searched_is_refused(featured, models, changes, message):
+    selection = featured.params.selection.model_copy(update=changes)
+    with pytest.raises(InputError, match=message):
+        families(models, selection)
