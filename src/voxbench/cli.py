@@ -66,6 +66,13 @@ def _report(workspace: Workspace, arguments: argparse.Namespace) -> None:
     report(workspace)
 
 
+def _profile(workspace: Workspace, arguments: argparse.Namespace) -> None:
+    from voxbench.config.profiles import apply_profile
+
+    changes = apply_profile(arguments.params, arguments.profile)
+    print("\n".join(changes) or "params.yaml has these values already")
+
+
 COMMANDS = {
     "synthesize": Command("write the synthetic twin of a corpus", "corpus", _synthesize),
     "prepare": Command("clean a corpus, split it, and account for every recording", "corpus", _prepare),
@@ -73,9 +80,10 @@ COMMANDS = {
     "select": Command("stage 1: search the candidate models of a benchmark", "benchmark", _select),
     "finetune": Command("stage 2: train and register the finalists of a benchmark", "benchmark", _finetune),
     "repeat": Command("train every finalist with every seed and test the differences", "benchmark", _repeat),
+    "profile": Command("replace values of params.yaml by those of a profile", "profile", _profile),
     "report": Command("write reports/index.html and reports/metrics.json", None, _report),
 }
-EXAMPLES = {"corpus": "voxceleb1", "benchmark": "gender-voxceleb1", None: ""}
+EXAMPLES = {"corpus": "voxceleb1", "benchmark": "gender-voxceleb1", "profile": "full", None: ""}
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -90,7 +98,7 @@ def build_parser() -> argparse.ArgumentParser:
         example = f"example: voxbench {name} {EXAMPLES[command.argument]}".rstrip()
         one = commands.add_parser(name, help=command.purpose, description=command.purpose, epilog=example)
         if command.argument:
-            one.add_argument(command.argument, help=f"name of a row of params.yaml, e.g. {EXAMPLES[command.argument]}")
+            one.add_argument(command.argument, help=f"its name, e.g. {EXAMPLES[command.argument]}")
         one.set_defaults(run=command.run)
     return parser
 

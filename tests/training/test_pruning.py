@@ -17,13 +17,13 @@ def history(percentile=50.0, after_epochs=0, greater=True, curves=CURVES):
 
 def decisions(pruner, curve):
     """Report a curve and return what was decided after each epoch."""
-    return [pruner(epoch, value) for epoch, value in enumerate(curve)]
+    return [bool(pruner(epoch, value)) for epoch, value in enumerate(curve)]
 
 
 @pytest.mark.parametrize(
     ("percentile", "value", "pruned"),
     [
-        (50.0, 0.64, True),  # the medians of the first epoch's 0.50, 0.60, 0.70, 0.80 is 0.65
+        (50.0, 0.64, True),  # the median of the first epoch's 0.50, 0.60, 0.70, 0.80 is 0.65
         (50.0, 0.65, False),
         (50.0, 0.66, False),
         (25.0, 0.72, True),  # the best quarter begins at 0.725
@@ -34,7 +34,7 @@ def decisions(pruner, curve):
     ],
 )
 def test_a_run_below_the_percentile_of_its_epoch_is_pruned(percentile, value, pruned):
-    assert history(percentile)(0, value) is pruned
+    assert decisions(history(percentile), [value]) == [pruned]
 
 
 @pytest.mark.parametrize("percentile", [10.0, 30.0, 50.0, 80.0])
@@ -62,12 +62,17 @@ def test_the_first_epochs_are_spared():
 
 
 def test_an_epoch_that_no_earlier_run_reached_prunes_nothing():
-    assert decisions(history(curves=((0.9,), (0.8,))), (0.85, 0.1)) == [False, False]
+    assert decisions(history(curves=((0.9,), (0.8,))), (0.86, 0.1)) == [False, False]
+
+
+def test_a_curve_with_a_gap_is_compared_where_it_has_values():
+    gaps = ((0.9, float("nan"), float("nan")), (0.7, 0.8, float("nan")))
+    assert decisions(history(curves=gaps), (0.75, 0.75, 0.1)) == [True, True, False]
 
 
 def test_a_lower_value_is_better_where_the_metric_says_so():
-    assert history(greater=False)(0, 0.64) is False
-    assert history(greater=False)(0, 0.66) is True
+    assert decisions(history(greater=False), [0.64]) == [False]
+    assert decisions(history(greater=False), [0.66]) == [True]
 
 
 def test_asking_for_one_run_leaves_nothing_behind_for_the_next():

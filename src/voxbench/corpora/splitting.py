@@ -56,7 +56,8 @@ def _draw(group: pd.Series, strata: pd.Series, shares: dict[Split, float], setti
         if len(names) <= len(shares):
             raise InputError(
                 f"{len(names)} {settings.stratify or ''} {stratum!r} {settings.by}s cannot fill "
-                f"{len(shares) + 1} splits: at least {len(shares) + 1} are needed; add data or set splitting.stratify to null"
+                f"{len(shares) + 1} splits: at least {len(shares) + 1} are needed; add data or set "
+                "splitting.stratify to null"
             )
         names = generator(settings.seed, "split", str(stratum)).permutation(names)
         start = 0

@@ -107,7 +107,7 @@ def _clean(source: bytes, cleaning: Cleaning) -> tuple[np.ndarray, float, dict[s
 
 
 def _table(utterances: Sequence[Utterance]) -> pd.DataFrame:
-    """Return utterances as a table, each column of `extra` under its own name, without paths: they differ by machine."""
+    """Return utterances as a table, a column for each key of `extra`, without paths: they differ by machine."""
     rows = []
     for utterance in utterances:
         row = asdict(utterance)

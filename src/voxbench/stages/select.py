@@ -7,6 +7,7 @@ finalists and the features' digest, and nothing that changes when the winners do
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -87,7 +88,7 @@ def _finish(workspace: Workspace, name: str, trials: list[Trial]) -> list[str]:
     pd.DataFrame(rows).to_csv(folder / "trials.csv", index=False)
     best = {family: _winners(family, trials, selection) for family in selection.finalists}
     digests = {str(trial.finished.features_digest) for chosen in best.values() for trial in chosen}
-    finalists = [
+    finalists: list[dict[str, Any]] = [
         {"family": family, "model": trial.finished.job.recipe.model, "settings": trial.settings}
         for family, chosen in best.items()
         for trial in chosen

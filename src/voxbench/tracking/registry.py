@@ -20,7 +20,7 @@ from mlflow.tracking import MlflowClient
 
 from voxbench.tracking.store import connect
 
-# MLflow counts files on a bar and tells what is done as planned; warnings stay, but for one on a `pip` that uv replaces.
+# MLflow counts files on a bar and tells what goes as planned; warnings stay, but for one on a `pip` that uv replaces.
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)
 logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
