@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import logging
 import math
+import os
+import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import mlflow
+import psutil
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
 from pydantic import BaseModel
@@ -24,6 +27,7 @@ from voxbench.training.jobs import Finished
 
 logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
 
+PROCESS = "process"
 BATCH = 900  # MLflow takes at most 1,000 metrics in one call
 
 
@@ -78,14 +82,28 @@ class StageRun:
 def open_stage(root: Path, benchmark: str, stage: str, settings: Mapping[str, BaseModel]) -> Iterator[StageRun]:
     """Yield the run of a stage in the benchmark's experiment; it ends as failed when the stage raises."""
     client = connect(root)
-    tags = {"stage": stage, "benchmark": benchmark, **lineage_tags(root)}
+    tags = {
+        "stage": stage,
+        "benchmark": benchmark,
+        PROCESS: f"{socket.gethostname()}:{os.getpid()}",
+        **lineage_tags(root),
+    }
     experiment = experiment_id(client, root, benchmark)
+    _end_killed(client, experiment)
     suffix = "" if tags["dvc.experiment"] == "none" else f" ({tags['dvc.experiment']})"
     with mlflow.start_run(
         experiment_id=experiment, run_name=f"{stage}{suffix}", tags=tags, nested=True, log_system_metrics=True
     ) as run:
         client.log_batch(run.info.run_id, params=[Param(key, value) for key, value in _flat(settings).items()])
         yield StageRun(client, experiment, run.info.run_id, tags)
+
+
+def _end_killed(client: MlflowClient, experiment: str) -> None:
+    """Mark as killed the runs that are still open though the process on this machine which opened them is gone."""
+    for run in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
+        host, _, process = run.data.tags.get(PROCESS, "").rpartition(":")
+        if host == socket.gethostname() and not psutil.pid_exists(int(process)):
+            client.set_terminated(run.info.run_id, "KILLED")
 
 
 def _flat(settings: Mapping[str, BaseModel]) -> dict[str, str]:

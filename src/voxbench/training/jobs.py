@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -22,6 +23,7 @@ from typing import Any
 import joblib
 import pandas as pd
 import torch
+from filelock import FileLock
 from safetensors.torch import save_file
 
 from voxbench.artifacts import digest, files_digest, read_json, write_json
@@ -152,13 +154,25 @@ def discard_others(folder: Path, jobs: Sequence[Job]) -> None:
 
 
 def train_job(job: Job, wanted: str) -> Finished:
-    """Train, score and write one job; runs in a worker process."""
+    """Train, score and write one job; runs in a worker process.
+
+    A run that was killed can leave a worker behind which still trains this very job: whoever comes second waits, and
+    takes its result.
+    """
+    identity = digest([str(job.folder.resolve()), wanted])
+    with FileLock(Path(tempfile.gettempdir()) / f"voxbench-{identity}.lock"):
+        return _finished(job, wanted) or _train(job, wanted)
+
+
+def _train(job: Job, wanted: str) -> Finished:
     started = time.monotonic()
     torch.set_num_threads(1)
     data = job.source.load(job.recipe)
     partial = job.folder.with_name(job.folder.name + ".partial")
-    partial.mkdir(parents=True, exist_ok=True)
     checkpoints = partial / wanted if job.recipe.schedule.checkpoints else None
+    if partial.exists() and not (checkpoints and checkpoints.exists()):
+        shutil.rmtree(partial)
+    partial.mkdir(parents=True, exist_ok=True)
     fitted = fit(job.recipe, data, job.metric, job.pruning, checkpoints)
     _write_scores(job, data, fitted, partial)
     pd.DataFrame(fitted.history).to_csv(partial / "history.csv", index=False)
