@@ -65,11 +65,6 @@ def test_an_epoch_that_no_earlier_run_reached_prunes_nothing():
     assert decisions(history(curves=((0.9,), (0.8,))), (0.86, 0.1)) == [False, False]
 
 
-def test_a_curve_with_a_gap_is_compared_where_it_has_values():
-    gaps = ((0.9, float("nan"), float("nan")), (0.7, 0.8, float("nan")))
-    assert decisions(history(curves=gaps), (0.75, 0.75, 0.1)) == [True, True, False]
-
-
 def test_a_lower_value_is_better_where_the_metric_says_so():
     assert decisions(history(greater=False), [0.64]) == [False]
     assert decisions(history(greater=False), [0.66]) == [True]

@@ -3,12 +3,14 @@
 import hashlib
 from dataclasses import replace
 from itertools import islice
+from math import isnan
 
 import pandas as pd
 import pytest
 
 from stages.pipeline import BENCHMARK
 from training.recipes import job, recipe
+from voxbench.artifacts import digest
 from voxbench.schema import InputError
 from voxbench.training.jobs import Finished
 from voxbench.training.search import Search, Trial, families, winners
@@ -28,7 +30,7 @@ class PretendedRuns:
         for one in jobs:
             curve, pruned = self.curve(one), False
             for epoch, value in enumerate(curve):
-                pruned = pruned or replace(one.pruning)(epoch, value)
+                pruned = pruned or (not isnan(value) and replace(one.pruning)(epoch, value))
                 if pruned:
                     curve = curve[: epoch + 1]
                     break
@@ -170,6 +172,20 @@ def test_a_metric_without_a_value_is_a_failed_trial_and_not_a_crash(search):
             return [float("nan")] * 3
 
     assert {trial.state for trial in search()(Undefined())} & {"complete", "pruned"} == set()
+
+
+def test_an_epoch_without_a_value_does_not_move_the_others(search):
+    class LateValues(PretendedRuns):
+        @staticmethod
+        def curve(one):
+            return [float("nan"), 0.5, 0.6]
+
+    runs = LateValues()
+    assert {trial.state for trial in search()(runs)} == {"complete"}
+    history = runs.rounds[1][0].pruning
+    assert digest(history.content())
+    for epoch, value, pruned in ((0, 0.1, False), (1, 0.49, True), (1, 0.51, False), (2, 0.59, True)):
+        assert replace(history)(epoch, value) == pruned, (epoch, value)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from voxbench.config import Corpus
 from voxbench.features.extraction import build_front_end, extract
 from voxbench.features.store import RaggedStore, dequantize, read_notes, write_shard
 from voxbench.progress import Progress
-from voxbench.schema import InputKind, Split
+from voxbench.schema import InputError, InputKind, Split
 from voxbench.stages.workspace import Workspace
 
 KINDS = (InputKind.SPECTROGRAM, InputKind.CEPSTRA)
@@ -30,7 +30,10 @@ def features(workspace: Workspace, name: str) -> None:
     corpus, parallel = workspace.params.corpus(name), workspace.params.parallel
     prepared, folder = workspace.prepared(name), workspace.features(name)
     build_front_end(corpus.features, corpus.cleaning.sample_rate_hz)
+    if not (prepared / "manifest.parquet").is_file():
+        raise InputError(f"no manifest.parquet in {prepared}: run `dvc repro prepare@{name}` first")
     shards = sorted(prepared.glob("shard-*.arrow"))
+    (folder / "features.json").unlink(missing_ok=True)
     for kind in KINDS:
         for stale in set((folder / kind).glob("shard-*")) - {folder / kind / shard.name for shard in shards}:
             stale.unlink()

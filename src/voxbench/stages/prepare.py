@@ -46,8 +46,9 @@ def prepare(workspace: Workspace, name: str) -> None:
         for start in range(0, len(utterances), parallel.rows_per_shard)
     ]
     paths = [folder / f"shard-{number:05d}.arrow" for number in range(len(chunks))]
-    for stale in set(folder.glob("shard-*")) - set(paths):
-        stale.unlink()
+    # A manifest vouches for the shards beside it, so it goes before they change.
+    for stale in {folder / "manifest.parquet", *folder.glob("shard-*")} - set(paths):
+        stale.unlink(missing_ok=True)
     work = (
         joblib.delayed(prepare_shard)(chunk, corpus.cleaning, path) for chunk, path in zip(chunks, paths, strict=True)
     )

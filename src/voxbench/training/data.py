@@ -44,7 +44,11 @@ class BenchmarkData:
 
 
 def load_data(task: Task, kind: InputKind, prepared: Path, features: Path, crop_seconds: float) -> BenchmarkData:
-    """Open what the prepare and features stages wrote for a corpus."""
+    """Open what the prepare and features stages wrote for a corpus; what they have not written yet is named."""
+    for path in (prepared / "manifest.parquet", features / "features.json"):
+        if not path.is_file():
+            stage, corpus = ("prepare", prepared.name) if path.parent == prepared else ("features", features.name)
+            raise InputError(f"no {path.name} in {path.parent}: run `dvc repro {stage}@{corpus}` first")
     manifest = pd.read_parquet(prepared / "manifest.parquet")
     about = read_json(features / "features.json")[kind]
     return BenchmarkData(
