@@ -66,6 +66,12 @@ def test_another_seed_gives_another_result(featured, data):
     assert (column(results[0].history, "train_loss") != column(results[1].history, "train_loss")).all()
 
 
+def test_another_seed_starts_from_other_weights(featured, data):
+    still = [fit(recipe(featured, seed=seed, epochs=1, learning_rate=1e-30), data, "accuracy") for seed in (1, 2)]
+    first, second = (dict(fitted.network.named_parameters()) for fitted in still)
+    assert not any(torch.equal(first[name], second[name]) for name in first)
+
+
 def test_draws_of_others_between_epochs_change_nothing(featured, data):
     one = recipe(featured, epochs=3)
 
