@@ -42,3 +42,10 @@ def files_digest(paths: Iterable[Path], root: Path) -> str:
         with path.open("rb") as stream:
             total.update(hashlib.file_digest(stream, "sha256").digest())
     return total.hexdigest()[:16]
+
+
+def package_digest(rooms: Iterable[str]) -> str:
+    """Return the digest of the package's own files and of those in `rooms`."""
+    package = Path(__file__).parent
+    paths = [path for room in rooms for path in (package / room).rglob("*.py")]
+    return files_digest([*paths, *package.glob("*.py")], package)

@@ -1,6 +1,7 @@
 """MLflow runs mirror what the stages wrote: parents, children, names, settings, curves, tags, files."""
 
 import json
+import socket
 
 import pandas as pd
 import pytest
@@ -166,3 +167,13 @@ def test_a_curve_longer_than_one_call_may_carry_is_whole(copied, tmp_path):
     client = MlflowClient(f"sqlite:///{copied.root / 'mlflow.db'}")
     points = client.get_metric_history(number, "valid_loss")
     assert {point.step: point.value for point in points} == dict(enumerate(history["valid_loss"]))
+
+
+def test_runs_of_a_process_that_is_gone_are_marked_as_killed(tmp_path, monkeypatch):
+    with open_stage(tmp_path, "gender-tiny", "select", {}) as alive:
+        client = alive.client
+        gone = client.create_run(alive.experiment, tags={"process": f"{socket.gethostname()}:{2**22 + 1}"})
+        elsewhere = client.create_run(alive.experiment, tags={"process": "another-host:1"})
+        with open_stage(tmp_path, "gender-tiny", "repeat", {}):
+            statuses = [client.get_run(run).info.status for run in (gone.info.run_id, elsewhere.info.run_id, alive.run_id)]
+    assert statuses == ["KILLED", "RUNNING", "RUNNING"]

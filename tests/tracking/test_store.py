@@ -71,7 +71,8 @@ def test_an_experiment_is_created_once(copied):
 def test_four_processes_at_once_create_one_store(tmp_path):
     words = (
         "import sys; from pathlib import Path; from voxbench.tracking.store import connect, experiment_id; "
-        "root = Path(sys.argv[1]); print('ready', flush=True); input(); client = connect(root); print(experiment_id(client, root, 'one'))"
+        "root = Path(sys.argv[1]); print('ready', flush=True); input(); client = connect(root); "
+        "print(experiment_id(client, root, 'one'))"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}

@@ -72,6 +72,21 @@ def test_another_seed_starts_from_other_weights(featured, data):
     assert not any(torch.equal(first[name], second[name]) for name in first)
 
 
+def test_dropout_differs_by_seed_and_epoch_and_batch(featured, data, monkeypatch):
+    draws, drop = [], torch.nn.functional.dropout
+
+    def note(values, p, training, inplace=False):
+        if training:
+            draws.append((torch.initial_seed(), float(torch.rand(1))))
+        return drop(values, p, training, inplace)
+
+    monkeypatch.setattr(torch.nn.functional, "dropout", note)
+    for seed in (1, 2):
+        fit(recipe(featured, per_class=8, epochs=2, seed=seed), data, "accuracy")
+    assert len({value for _, value in draws}) == len(draws) >= 2 * 2 * 2
+    assert len({seed for seed, _ in draws}) >= 2 * 2, "every epoch must begin with a seed of its own"
+
+
 def test_draws_of_others_between_epochs_change_nothing(featured, data):
     one = recipe(featured, epochs=3)
 
@@ -196,12 +211,15 @@ def test_test_rows_are_never_read(featured, tmp_path, model):
 
 @pytest.mark.parametrize(("per_class", "expected"), [(3, [3, 3]), (None, None)])
 def test_training_sees_so_many_rows_of_each_class(featured, data, monkeypatch, per_class, expected):
-    seen = []
-    loader = fit_module.training_loader
-    monkeypatch.setattr(
-        fit_module, "training_loader", lambda dataset, *rest: seen.append(dataset) or loader(dataset, *rest)
-    )
-    fit(recipe(featured, per_class=per_class, epochs=1), data, "accuracy")
+    seen, loader = [], fit_module.training_loader
+
+    def look(dataset, batch_size, seed):
+        seen.append(dataset)
+        assert (batch_size, seed) == (8, 7)
+        return loader(dataset, batch_size, seed)
+
+    monkeypatch.setattr(fit_module, "training_loader", look)
+    fit(recipe(featured, per_class=per_class, epochs=1, seed=7), data, "accuracy")
     rows = data.split(Split.TRAIN)
     whole = np.bincount(data.task.targets(rows)).tolist()
     assert np.bincount(seen[0].targets).tolist() == (expected or whole)

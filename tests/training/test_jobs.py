@@ -10,6 +10,7 @@ from safetensors.numpy import load_file
 
 from stages.pipeline import CORPUS, copy_of, fingerprints, manifest_of, rewrite_features
 from training.recipes import CNN, KilledError, assert_equal, job, killed_in, load, recipe, schedule
+from voxbench import artifacts as artifacts_module
 from voxbench.artifacts import read_json, write_json
 from voxbench.schema import InputError, Split
 from voxbench.training import jobs as jobs_module
@@ -327,9 +328,9 @@ def test_equal_work_in_another_folder_has_an_equal_digest(featured, tmp_path):
 def package(tmp_path, monkeypatch):
     """Return a copy of the package, of which the digest is taken."""
     copy = tmp_path / "voxbench"
-    source = Path(jobs_module.__file__).parent.parent
+    source = Path(artifacts_module.__file__).parent
     shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(jobs_module, "__file__", str(copy / "training" / "jobs.py"))
+    monkeypatch.setattr(artifacts_module, "__file__", str(copy / "artifacts.py"))
     return copy
 
 

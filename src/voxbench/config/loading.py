@@ -21,7 +21,7 @@ def load_params(path: Path) -> Params:
         raise InputError(f"no configuration at {path}: run voxbench in the project's folder, or pass --params")
     try:
         raw = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-    except YAMLError as error:
+    except (YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     try:
         return Params.model_validate(raw)

@@ -155,6 +155,14 @@ class Range(Section):
     high: float
     log: bool
 
+    @model_validator(mode="after")
+    def _sound(self) -> Range:
+        if self.low > self.high or (self.log and self.low <= 0):
+            raise ValueError(
+                f"found low {self.low:g} and high {self.high:g}, expected low <= high, above 0 where log is true"
+            )
+        return self
+
 
 class Space(Section):
     """What stage 1 varies besides the model; the base trial uses the values of `training`."""
@@ -254,6 +262,8 @@ class Params(Section):
                     f"{benchmark.corpus!r} (cleaning.min_seconds {shortest:g}): nothing is padded, so lower the one "
                     "or raise the other"
                 )
+        if not 0 <= self.selection.space.dropout.low <= self.selection.space.dropout.high < 1:
+            raise ValueError("selection.space.dropout must lie in [0, 1)")
         for key, bounds in (
             ("learning_rate", self.selection.space.learning_rate),
             ("dropout", self.selection.space.dropout),

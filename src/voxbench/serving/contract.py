@@ -24,14 +24,11 @@ INPUT = "audio"
 MAGIC = (
     b"RIFF",
     b"RIFX",
+    b"RF64",
     b"fLaC",
     b"OggS",
     b"ID3",
     b"NIST",
-    b"\xff\xfb",
-    b"\xff\xf3",
-    b"\xff\xf2",
-    b"\xff\xfa",
 )
 QUALITY = ("source_seconds", "kept_seconds", "clipped_fraction")
 
@@ -49,10 +46,10 @@ def audio_bytes(cell: object) -> bytes:
             "empty",
             "no audio bytes arrived; send base64 of a wav, flac, mp3 or ogg file in the field 'audio'",
         )
-    if cell.startswith(MAGIC):
+    if cell.startswith(MAGIC) or (cell[0] == 0xFF and cell[1:2] >= b"\xe0"):
         return cell
     try:
-        return base64.b64decode(cell, validate=True)
+        return base64.b64decode(b"".join(cell.split()), validate=True)
     except binascii.Error as error:
         raise AudioError(
             "unreadable", "neither audio nor base64; send base64 of a wav, flac, mp3 or ogg file"

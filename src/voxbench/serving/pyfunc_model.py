@@ -25,7 +25,8 @@ class VoiceModel(PythonModel):
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
         """Return one row for each clip of `model_input`."""
-        return pd.DataFrame([self._answer(cell) for cell in model_input[INPUT]])
+        # As objects: a column of numbers would turn what is missing into NaN, which is no JSON.
+        return pd.DataFrame([self._answer(cell) for cell in model_input[INPUT]], dtype=object)
 
     def _answer(self, cell: object) -> dict[str, object]:
         try:

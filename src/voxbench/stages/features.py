@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from voxbench.artifacts import digest, files_digest, write_json
+from voxbench.artifacts import digest, files_digest, package_digest, write_json
 from voxbench.config import Corpus
 from voxbench.features.extraction import build_front_end, extract
 from voxbench.features.store import RaggedStore, dequantize, read_notes, write_shard
@@ -29,9 +29,10 @@ def features(workspace: Workspace, name: str) -> None:
     """Compute the features of the corpus `name`; shards finished by an interrupted run are kept."""
     corpus, parallel = workspace.params.corpus(name), workspace.params.parallel
     prepared, folder = workspace.prepared(name), workspace.features(name)
-    build_front_end(corpus.features, corpus.cleaning.sample_rate_hz)
     if not (prepared / "manifest.parquet").is_file():
-        raise InputError(f"no manifest.parquet in {prepared}: run `dvc repro prepare@{name}` first")
+        place = prepared.relative_to(workspace.root)
+        raise InputError(f"no {place}/manifest.parquet: run `dvc repro prepare@{name}` first")
+    build_front_end(corpus.features, corpus.cleaning.sample_rate_hz)
     shards = sorted(prepared.glob("shard-*.arrow"))
     (folder / "features.json").unlink(missing_ok=True)
     for kind in KINDS:
@@ -49,7 +50,8 @@ def features(workspace: Workspace, name: str) -> None:
 def extract_shard(shard: Path, corpus: Corpus, folder: Path) -> int:
     """Write the features of one shard of prepared audio and return its rows; runs in a worker process."""
     torch.set_num_threads(1)
-    key = digest([files_digest([shard], shard.parent), corpus.features.model_dump(mode="json")])
+    sources = [package_digest(["features"]), files_digest([shard], shard.parent)]
+    key = digest([sources, corpus.features.model_dump(mode="json")])
     targets = {kind: folder / kind / shard.name for kind in KINDS}
     store = RaggedStore(shard.parent, shard.name)
     if all(path.is_file() and read_notes(path)["key"] == key for path in targets.values()):

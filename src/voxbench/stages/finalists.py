@@ -16,11 +16,15 @@ from voxbench.training.jobs import Source
 def source(workspace: Workspace, benchmark: str) -> Source:
     """Return where the data of a benchmark lies; an unknown task is refused here."""
     row = workspace.params.benchmark(benchmark)
+    features = workspace.features(row.corpus) / "features.json"
+    if not features.is_file():
+        raise InputError(f"no {features.relative_to(workspace.root)}: run `dvc repro features@{row.corpus}` first")
     return Source(tasks[row.task].name, workspace.prepared(row.corpus), workspace.features(row.corpus))
 
 
 def read_selection(workspace: Workspace, benchmark: str) -> dict[str, Any]:
     """Return `selection.json` of a benchmark."""
+    workspace.params.benchmark(benchmark)
     path = workspace.results(benchmark, "select") / "selection.json"
     if not path.is_file():
         raise InputError(f"no {path.relative_to(workspace.root)}: run `dvc repro select@{benchmark}` first")

@@ -18,7 +18,7 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from voxbench.artifacts import digest, write_json
+from voxbench.artifacts import digest, package_digest, write_json
 from voxbench.audio import clean, decode_audio, read_bytes
 from voxbench.config import Cleaning, Corpus
 from voxbench.corpora import read_corpus
@@ -64,11 +64,12 @@ def prepare_shard(chunk: Sequence[Utterance], cleaning: Cleaning, path: Path) ->
     """Clean one shard's recordings and return what became of each; runs in a worker process."""
     sources = [_source(utterance.path) for utterance in chunk]
     hashes = [source if isinstance(source, str) else hashlib.sha256(source).hexdigest() for source in sources]
-    key = digest([cleaning.model_dump(mode="json"), [utterance.id for utterance in chunk], hashes])
+    code, ids = package_digest(["audio", "features"]), [utterance.id for utterance in chunk]
+    key = digest([code, cleaning.model_dump(mode="json"), ids, hashes])
     if path.is_file() and (notes := read_notes(path))["key"] == key:
         finished: list[dict[str, Any]] = notes["outcomes"]
         return finished
-    ids, arrays, scales, outcomes = [], [], [], []
+    kept, arrays, scales, outcomes = [], [], [], []
     for utterance, source in zip(chunk, sources, strict=True):
         try:
             if isinstance(source, str):
@@ -77,11 +78,11 @@ def prepare_shard(chunk: Sequence[Utterance], cleaning: Cleaning, path: Path) ->
         except AudioError as error:
             outcomes.append({"id": utterance.id, "reason": str(error.reason), "detail": error.detail})
             continue
-        ids.append(utterance.id)
+        kept.append(utterance.id)
         arrays.append(samples)
         scales.append(scale)
-        outcomes.append({"id": utterance.id, **facts})
-    write_shard(path, ids, arrays, scales, {"key": key, "outcomes": outcomes})
+        outcomes.append({"id": utterance.id, **dict(sorted(facts.items()))})
+    write_shard(path, kept, arrays, scales, {"key": key, "outcomes": outcomes})
     return outcomes
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from voxbench.metrics import METRICS
 from voxbench.metrics.significance import compare_pairs
 from voxbench.progress import Progress
-from voxbench.schema import Split
+from voxbench.schema import InputError, Split
 from voxbench.stages.finalists import finalist_recipe, read_selection, source
 from voxbench.stages.workspace import Workspace
 from voxbench.tasks import tasks
@@ -38,6 +38,8 @@ def repeat(workspace: Workspace, name: str) -> None:
             measured = evaluate(task, finished.scores)
             rows.append({"model": recipe.model, "seed": recipe.seed} | measured)
             stage.log_job(finished.job.folder.name, finished, {f"test_{key}": value for key, value in measured.items()})
+            if measured[metric] is None:
+                raise InputError(f"{metric} has no value for {finished.job.folder.name}: select by another metric")
             progress.advance(f"{finished.job.folder.name}: test {metric} {measured[metric]:.3f}")
         seeds = pd.DataFrame(rows)
         seeds.to_csv(folder / "seeds.csv", index=False)

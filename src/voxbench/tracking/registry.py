@@ -94,3 +94,5 @@ def _point(client: MlflowClient, name: str, versions: list[str]) -> None:
     client.set_registered_model_alias(name, CHAMPION, versions[0])
     if len(versions) > 1:
         client.set_registered_model_alias(name, CHALLENGER, versions[1])
+    elif CHALLENGER in known:
+        client.delete_registered_model_alias(name, CHALLENGER)

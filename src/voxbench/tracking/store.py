@@ -33,11 +33,15 @@ def project_root(root: Path) -> Path:
 def connect(root: Path) -> MlflowClient:
     """Return a client of the project's store: `MLFLOW_TRACKING_URI` where set, else `mlflow.db` in its folder."""
     home = project_root(root.resolve())
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow.db'}"
+    given = os.environ.get("MLFLOW_TRACKING_URI")
+    uri = given or f"sqlite:///{home / 'mlflow.db'}"
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
-    client = MlflowClient(uri)
+    if not given:
+        # MLflow exports what it is told, and another project in this process would follow.
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
     with FileLock(home / LOCK):
+        client = MlflowClient(uri)
         client.search_experiments(max_results=1)
     return client
 

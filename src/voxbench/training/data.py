@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from voxbench.artifacts import read_json
+from voxbench.artifacts import digest, read_json
 from voxbench.features.dataset import CropDataset
 from voxbench.features.store import RaggedStore
 from voxbench.schema import InputError, InputKind, Split
 from voxbench.seeding import generator
 from voxbench.tasks import Task
+from voxbench.training.scoring import CARRIED
 
 
 @dataclass(frozen=True)
@@ -44,21 +45,23 @@ class BenchmarkData:
 
 
 def load_data(task: Task, kind: InputKind, prepared: Path, features: Path, crop_seconds: float) -> BenchmarkData:
-    """Open what the prepare and features stages wrote for a corpus; what they have not written yet is named."""
-    for path in (prepared / "manifest.parquet", features / "features.json"):
-        if not path.is_file():
-            stage, corpus = ("prepare", prepared.name) if path.parent == prepared else ("features", features.name)
-            raise InputError(f"no {path.name} in {path.parent}: run `dvc repro {stage}@{corpus}` first")
+    """Open what the prepare and features stages wrote for a corpus.
+
+    The digest covers what a run can see: features, and the rows' labels, splits and identities.
+    """
     manifest = pd.read_parquet(prepared / "manifest.parquet")
     about = read_json(features / "features.json")[kind]
+    rows = manifest[task.labelled(manifest)].reset_index(drop=True)
+    columns = [rows[name].astype(object).where(rows[name].notna(), None).tolist() for name in CARRIED if name in rows]
+    identity = digest([about["digest"], columns, task.targets(rows).tolist()])
     return BenchmarkData(
         task=task,
-        rows=manifest[task.labelled(manifest)].reset_index(drop=True),
+        rows=rows,
         store=RaggedStore(features / kind),
         mean=np.array(about["mean"], dtype=np.float32),
         std=np.array(about["std"], dtype=np.float32),
         crop_frames=int(crop_seconds * 1000 / about["hop_ms"]),
-        features_digest=about["digest"],
+        features_digest=identity,
     )
 
 

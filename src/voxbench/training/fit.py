@@ -12,7 +12,7 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 from voxbench.config import Schedule, Training
 from voxbench.features.dataset import evaluation_loader, training_loader
@@ -66,7 +66,10 @@ def fit(
     train_rows = subset(train_rows, data.task.targets(train_rows), recipe.train_per_class, recipe.seed)
     valid_rows = data.split(Split.VALID)
     record = EpochRecord(
-        lambda outputs: evaluate(data.task, score_table(data.task, valid_rows, outputs)), metric, prune
+        lambda outputs: evaluate(data.task, score_table(data.task, valid_rows, outputs)),
+        metric,
+        prune,
+        recipe.schedule.patience,
     )
     trainer = _trainer(recipe.schedule, record, checkpoints)
     last = checkpoints / "last.ckpt" if checkpoints else None
@@ -88,9 +91,11 @@ def fit(
 
 def _trainer(schedule: Schedule, record: EpochRecord, checkpoints: Path | None) -> lightning.Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    callbacks: list[lightning.Callback] = [record, EarlyStopping("valid_loss", patience=schedule.patience)]
+    callbacks: list[lightning.Callback] = [record]
     if checkpoints:
-        callbacks.append(ModelCheckpoint(checkpoints, save_last=True, save_top_k=0, save_on_train_epoch_end=True))
+        callbacks.append(
+            ModelCheckpoint(checkpoints, filename="last", enable_version_counter=False, save_on_train_epoch_end=True)
+        )
     return lightning.Trainer(
         max_epochs=schedule.max_epochs,
         callbacks=callbacks,
@@ -106,10 +111,13 @@ def _trainer(schedule: Schedule, record: EpochRecord, checkpoints: Path | None) 
 class EpochRecord(lightning.Callback):
     """Keeps the learning curve and the weights of the best epoch, and asks whether to prune."""
 
-    def __init__(self, measure: Callable[[torch.Tensor], Epoch], metric: str, prune: Pruner | None) -> None:
+    def __init__(
+        self, measure: Callable[[torch.Tensor], Epoch], metric: str, prune: Pruner | None, patience: int
+    ) -> None:
         self.measure = measure
         self.metric = metric
         self.prune = prune
+        self.patience = patience
         self.history: list[Epoch] = []
         self.best_epoch = -1
         self.best_weights: dict[str, torch.Tensor] = {}
@@ -119,8 +127,9 @@ class EpochRecord(lightning.Callback):
         """Record the epoch; validation has run by now."""
         assert isinstance(pl_module, TrainingModule)
         loss = float(trainer.callback_metrics["valid_loss"])
-        # A diverged network has no scores to measure; early stopping ends its run.
-        measured = self.measure(pl_module.valid_outputs) if math.isfinite(loss) else {}
+        # A diverged network has no scores to measure.
+        finite = bool(pl_module.valid_outputs.isfinite().all())
+        measured = self.measure(pl_module.valid_outputs) if finite else dict.fromkeys([self.metric])
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         self.history.append(
             {"epoch": trainer.current_epoch, "train_loss": pl_module.train_loss, "valid_loss": loss}
@@ -132,10 +141,23 @@ class EpochRecord(lightning.Callback):
             self.best_weights = {
                 name: tensor.detach().cpu().clone() for name, tensor in pl_module.network.state_dict().items()
             }
-        value = measured.get(self.metric)
-        if self.prune and value is not None and self.prune(trainer.current_epoch, value):
+        self._ask(self.history[-1])
+        trainer.should_stop |= self.over
+
+    @property
+    def over(self) -> bool:
+        """Say whether the run was pruned, has waited long enough for a lower loss, or has none that is finite."""
+        waited, loss = len(self.history) - 1 - self.best_epoch, self.history[-1]["valid_loss"]
+        return self.pruned or waited >= self.patience or loss is None or not math.isfinite(loss)
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Stop at once where a resumed run was over."""
+        trainer.should_stop |= bool(self.history) and self.over
+
+    def _ask(self, epoch: Epoch) -> None:
+        value = epoch[f"valid_{self.metric}"]
+        if self.prune and value is not None and self.prune(int(epoch["epoch"] or 0), value):
             self.pruned = True
-            trainer.should_stop = True
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run must know."""
@@ -146,3 +168,5 @@ class EpochRecord(lightning.Callback):
         self.history = state_dict["history"]
         self.best_epoch = state_dict["best_epoch"]
         self.best_weights = state_dict["best_weights"]
+        for epoch in self.history:
+            self._ask(epoch)

@@ -26,7 +26,7 @@ import torch
 from filelock import FileLock
 from safetensors.torch import save_file
 
-from voxbench.artifacts import digest, files_digest, read_json, write_json
+from voxbench.artifacts import digest, package_digest, read_json, write_json
 from voxbench.features.dataset import evaluation_loader
 from voxbench.models import spec
 from voxbench.schema import InputError, Split
@@ -109,10 +109,8 @@ class Finished:
 @cache
 def code_digest() -> str:
     """Return the digest of all source files and libraries that can change a number."""
-    package = Path(__file__).parent.parent
-    rooms = [path for room in ROOMS_THAT_CHANGE_NUMBERS for path in (package / room).rglob("*.py")]
     libraries = {name: version(name) for name in LIBRARIES_THAT_CHANGE_NUMBERS}
-    return digest([files_digest([*rooms, *package.glob("*.py")], package), libraries])
+    return digest([package_digest(ROOMS_THAT_CHANGE_NUMBERS), libraries])
 
 
 def job_digest(job: Job, features_digest: str) -> str:
@@ -147,7 +145,7 @@ def run_jobs(jobs: Sequence[Job], workers: int) -> Iterator[Finished]:
 
 def discard_others(folder: Path, jobs: Sequence[Job]) -> None:
     """Remove from `folder` every job that is not among `jobs`: what an output holds is what this run asked for."""
-    wanted = {job.folder.name for job in jobs}
+    wanted = {job.folder.name + ending for job in jobs for ending in ("", ".partial")}
     for path in folder.iterdir() if folder.is_dir() else ():
         if path.is_dir() and path.name not in wanted:
             shutil.rmtree(path)
@@ -169,10 +167,11 @@ def _train(job: Job, wanted: str) -> Finished:
     torch.set_num_threads(1)
     data = job.source.load(job.recipe)
     partial = job.folder.with_name(job.folder.name + ".partial")
-    checkpoints = partial / wanted if job.recipe.schedule.checkpoints else None
-    if partial.exists() and not (checkpoints and checkpoints.exists()):
-        shutil.rmtree(partial)
     partial.mkdir(parents=True, exist_ok=True)
+    for stale in partial.iterdir():
+        if stale.name != wanted:
+            shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
+    checkpoints = partial / wanted if job.recipe.schedule.checkpoints else None
     fitted = fit(job.recipe, data, job.metric, job.pruning, checkpoints)
     _write_scores(job, data, fitted, partial)
     pd.DataFrame(fitted.history).to_csv(partial / "history.csv", index=False)
@@ -185,8 +184,7 @@ def _train(job: Job, wanted: str) -> Finished:
         "features_digest": data.features_digest,
     }
     write_json(partial / "job.json", {"digest": wanted, "summary": summary})
-    if checkpoints:
-        shutil.rmtree(checkpoints)
+    shutil.rmtree(partial / wanted, ignore_errors=True)
     if job.folder.exists():
         shutil.rmtree(job.folder)
     partial.rename(job.folder)

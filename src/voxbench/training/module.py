@@ -24,18 +24,19 @@ class TrainingModule(lightning.LightningModule):
         self.task = task
         self.training_settings = training
         self.seed = seed
+        self._plateau_state: dict[str, Any] = {}
         self._outputs: list[Tensor] = []
         self._losses: list[Tensor] = []
         self.valid_outputs = torch.empty(0)
         self.train_loss = float("nan")
 
     def on_train_epoch_start(self) -> None:
-        """Seed dropout by (seed, epoch), so that an epoch does not depend on the run having been interrupted."""
-        torch.manual_seed(derive_seed(self.seed, "dropout", self.current_epoch))
+        """Forget the losses of the epoch before."""
         self._losses.clear()
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """Return the loss of one batch."""
+        """Return the loss of one batch; dropout draws from (seed, epoch, batch), so interruptions change nothing."""
+        torch.manual_seed(derive_seed(self.seed, "dropout", self.current_epoch, batch_index))
         loss = self.task.loss(self.network(batch.features), batch.target)
         self._losses.append(loss.detach())
         return loss
@@ -70,10 +71,24 @@ class TrainingModule(lightning.LightningModule):
             weight_decay=settings.weight_decay,
             fused=True,
         )
-        schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
             optimizer,
             factor=settings.scheduler_factor,
             patience=settings.scheduler_patience,
             min_lr=settings.min_learning_rate,
         )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "monitor": "valid_loss"}}
+        if self._plateau_state:
+            self.plateau.load_state_dict(self._plateau_state)
+        return optimizer
+
+    def on_train_epoch_end(self) -> None:
+        """Let the plateau schedule see the epoch before its checkpoint is written, which Lightning would not."""
+        self.plateau.step(self.trainer.callback_metrics["valid_loss"])
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the plateau schedule."""
+        checkpoint["plateau"] = self.plateau.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up the plateau schedule, which is made later."""
+        self._plateau_state = checkpoint["plateau"]

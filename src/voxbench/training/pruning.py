@@ -13,23 +13,25 @@ import optuna
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
+Curve = tuple[float | None, ...]  # the metric after each epoch, None where it had no value
+
 
 @dataclass
 class FrozenHistory:
-    """The learning curves `(epochs,)` of the completed runs of earlier rounds; calling it asks whether to stop."""
+    """The learning curves of the completed runs of earlier rounds; calling it asks whether to stop."""
 
-    curves: tuple[tuple[float, ...], ...]
+    curves: tuple[Curve, ...]
     greater_is_better: bool
     percentile: float
     after_epochs: int
     _trial: optuna.Trial | None = field(default=None, compare=False, repr=False)
 
     def __call__(self, epoch: int, value: float) -> bool:
-        """Report one epoch's value and return whether the run is not worth going on with."""
-        if self._trial is None:
+        """Report one epoch's value and return whether the run is not worth going on with; epoch 0 begins a run."""
+        if self._trial is None or epoch == 0:
             self._trial = self._private_trial()
         self._trial.report(value, epoch)
-        return bool(self.curves) and self._trial.should_prune()
+        return bool(self.curves) and bool(self._trial.should_prune())
 
     def _private_trial(self) -> optuna.Trial:
         pruner = optuna.pruners.PercentilePruner(
@@ -37,7 +39,8 @@ class FrozenHistory:
         )
         study = optuna.create_study(direction="maximize" if self.greater_is_better else "minimize", pruner=pruner)
         for curve in self.curves:
-            study.add_trial(optuna.trial.create_trial(value=curve[-1], intermediate_values=dict(enumerate(curve))))
+            points = {epoch: point for epoch, point in enumerate(curve) if point is not None}
+            study.add_trial(optuna.trial.create_trial(value=0.0, intermediate_values=points))
         return study.ask()
 
     def content(self) -> dict[str, Any]:

@@ -8,6 +8,8 @@ was cut off asks again from the start and finds its finished trials on disk.
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +27,7 @@ from voxbench.models import spec
 from voxbench.schema import InputError
 from voxbench.seeding import derive_seed
 from voxbench.training.jobs import Finished, Job
-from voxbench.training.pruning import FrozenHistory
+from voxbench.training.pruning import Curve, FrozenHistory
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -52,9 +54,16 @@ class Trial:
 
 def families(models: Sequence[str], selection: Selection) -> dict[str, list[str]]:
     """Return the candidates of each family, and refuse a benchmark that cannot fill its finalists."""
+    if repeated := [model for model, count in Counter(models).items() if count > 1]:
+        raise InputError(f"the benchmark names {repeated[0]!r} twice: name every candidate once")
     groups: dict[str, list[str]] = {}
     for model in models:
         groups.setdefault(spec(model).family, []).append(model)
+    if unwanted := [family for family in groups if family not in selection.finalists]:
+        raise InputError(
+            f"the benchmark names {unwanted[0]} models ({', '.join(groups[unwanted[0]])}), but selection.finalists has "
+            f"no {unwanted[0]}: remove the models or add the family"
+        )
     for family, wanted in selection.finalists.items():
         if len(groups.get(family, [])) < wanted:
             raise InputError(
@@ -83,7 +92,7 @@ class Search:
             "dropout": _interval(selection.space.dropout),
         }
         self.jobs: list[Job] = []
-        self.curves: list[tuple[float, ...]] = []
+        self.curves: list[Curve] = []
         journal.parent.mkdir(parents=True, exist_ok=True)
         journal.unlink(missing_ok=True)
         self.study = optuna.create_study(
@@ -130,18 +139,20 @@ class Search:
     def _tell(self, trial: optuna.Trial, finished: Finished) -> Trial:
         column = f"valid_{self.selection.metric}"
         curve = finished.history[column]
-        value = None if finished.diverged else float(finished.best[column])
+        value = None if finished.diverged or math.isnan(finished.best[column]) else float(finished.best[column])
         settings = {name: choice for name, choice in trial.params.items() if name != "model"}
         if value is None:
             self.study.tell(trial, state=TrialState.FAIL)
         else:
-            for epoch, measured in curve.dropna().items():
-                trial.report(float(measured), int(epoch))
+            measured = [None if math.isnan(point) else float(point) for point in curve]
+            for epoch, point in enumerate(measured):
+                if point is not None:
+                    trial.report(point, epoch)
             if finished.pruned:
                 self.study.tell(trial, state=TrialState.PRUNED)
             else:
                 self.study.tell(trial, value)
-                self.curves.append(tuple(float(measured) for measured in curve.dropna()))
+                self.curves.append(tuple(measured))
         return Trial(trial.number, self.family, settings, finished, value)
 
 
