@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
 
 from voxbench.artifacts import write_text
 from voxbench.config.loading import load_params
@@ -37,6 +38,7 @@ def apply_profile(params_file: Path, name: str) -> list[str]:
     yaml.width = 120
     yaml.indent(mapping=2, sequence=4, offset=2)
     params = yaml.load(params_file.read_text(encoding="utf-8"))
+    _keep_anchors(params)
     changes = list(_merge(params, YAML(typ="safe").load((folder / f"{name}.yaml").read_text(encoding="utf-8")), ()))
     merged = io.StringIO()
     yaml.dump(params, merged)
@@ -48,6 +50,15 @@ def apply_profile(params_file: Path, name: str) -> list[str]:
         write_text(params_file, original)
         raise InputError(f"profile {name!r} does not fit: {error}") from error
     return changes
+
+
+def _keep_anchors(node: Any) -> None:
+    """Let anchors that no other row refers to yet be written too."""
+    if isinstance(node, CommentedMap):
+        if node.anchor.value:
+            node.yaml_set_anchor(node.anchor.value, always_dump=True)
+        for value in node.values():
+            _keep_anchors(value)
 
 
 def _merge(params: Any, profile: dict[str, Any], path: tuple[str, ...]) -> Iterator[str]:
