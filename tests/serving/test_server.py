@@ -67,7 +67,7 @@ def server(finished, tmp_path_factory):
     ]
     store = f"sqlite:///{finished.root / 'mlflow.db'}"
     path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
-    environment = os.environ | {"MLFLOW_TRACKING_URI": store, "PATH": path}
+    environment = os.environ | {"MLFLOW_TRACKING_URI": store, "MLFLOW_REGISTRY_URI": store, "PATH": path}
     environment.pop("PYTHONPATH", None)  # the model brings its own code
     with log.open("wb") as stream:
         process = subprocess.Popen(

@@ -175,5 +175,7 @@ def test_runs_of_a_process_that_is_gone_are_marked_as_killed(tmp_path, monkeypat
         gone = client.create_run(alive.experiment, tags={"process": f"{socket.gethostname()}:{2**22 + 1}"})
         elsewhere = client.create_run(alive.experiment, tags={"process": "another-host:1"})
         with open_stage(tmp_path, "gender-tiny", "repeat", {}):
-            statuses = [client.get_run(run).info.status for run in (gone.info.run_id, elsewhere.info.run_id, alive.run_id)]
+            statuses = [
+                client.get_run(run).info.status for run in (gone.info.run_id, elsewhere.info.run_id, alive.run_id)
+            ]
     assert statuses == ["KILLED", "RUNNING", "RUNNING"]

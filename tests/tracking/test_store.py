@@ -60,6 +60,15 @@ def test_two_projects_in_one_process_have_two_stores(copied, featured):
         assert connect(root).tracking_uri == mlflow.get_tracking_uri() == f"sqlite:///{root / 'mlflow.db'}"
 
 
+def test_connecting_leaves_nothing_for_child_processes_to_inherit(copied, monkeypatch):
+    """MLflow exports both addresses; a child of another project would follow them."""
+    names = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+    connect(copied.root)
+    assert [os.environ.get(name) for name in names] == [None, None]
+
+
 def test_an_experiment_is_created_once(copied):
     client = connect(copied.root)
     first = experiment_id(client, copied.root, "a")

@@ -15,6 +15,7 @@ from mlflow.tracking import MlflowClient
 
 COPIES = (".dvc", "tmp", "exps")
 LOCK = ".mlflow.lock"
+EXPORTED = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 
 
 def project_root(root: Path) -> Path:
@@ -33,13 +34,14 @@ def project_root(root: Path) -> Path:
 def connect(root: Path) -> MlflowClient:
     """Return a client of the project's store: `MLFLOW_TRACKING_URI` where set, else `mlflow.db` in its folder."""
     home = project_root(root.resolve())
-    given = os.environ.get("MLFLOW_TRACKING_URI")
+    given = os.environ.get(EXPORTED[0])
     uri = given or f"sqlite:///{home / 'mlflow.db'}"
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     if not given:
         # MLflow exports what it is told, and another project in this process would follow.
-        os.environ.pop("MLFLOW_TRACKING_URI", None)
+        for name in EXPORTED:
+            os.environ.pop(name, None)
     with FileLock(home / LOCK):
         client = MlflowClient(uri)
         client.search_experiments(max_results=1)
