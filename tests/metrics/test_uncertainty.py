@@ -9,8 +9,11 @@ from voxbench.metrics import (
     area_under_roc,
     cluster_bootstrap,
     clustered_mean_interval,
+    difference_of,
+    paired_difference_interval,
     uncertainty,
 )
+from voxbench.metrics.regression import mae, pearson
 from voxbench.schema import InputError
 
 
@@ -187,3 +190,96 @@ def test_bad_arguments_are_refused(change, reason):
 def test_the_general_form_refuses_arrays_of_another_length():
     with pytest.raises(InputError, match="2 rows but an array"):
         cluster_bootstrap(np.mean, ["a", "b"], [1, 2, 3], resamples=5, level=0.9, generator=np.random.default_rng(0))
+
+
+def paired_errors(seed, speakers=30, rows=6):
+    """Absolute errors of two systems that find the same speakers hard; the first is better by 0.5."""
+    rng = np.random.default_rng(seed)
+    hard = np.repeat(rng.exponential(5, speakers), rows)
+    errors = [hard + shift + rng.uniform(0, 1, speakers * rows) for shift in (0.0, 0.5)]
+    return *errors, np.repeat([f"id{k:02d}" for k in range(speakers)], rows)
+
+
+PAIRED = {"resamples": 300, "level": 0.95}
+
+
+def paired(a, b, speakers, seed=0):
+    return paired_difference_interval(a, b, speakers, **PAIRED, generator=np.random.default_rng(seed))
+
+
+def test_a_paired_difference_by_hand():
+    # Speaker a: -1 in both rows, speaker b: +1; so the resamples have the means -1, 0 and 1.
+    found = paired([1, 2, 5, 6], [2, 3, 4, 5], list("aabb"))
+    assert (found.estimate, found.low, found.high, found.clusters) == (0, -1, 1, 2)
+
+
+def test_pairing_sees_what_two_separate_intervals_hide():
+    a, b, speakers = paired_errors(0)
+    alone_a, alone_b = (
+        clustered_mean_interval(values, speakers, **PAIRED, generator=np.random.default_rng(0)) for values in (a, b)
+    )
+    assert alone_a.high > alone_b.low
+    together = paired(a, b, speakers)
+    assert together.high < 0
+    assert together.estimate == pytest.approx(alone_a.estimate - alone_b.estimate, rel=1e-12)
+    assert together.high - together.low < 0.1 * (alone_a.high - alone_a.low)
+
+
+def test_swapping_the_systems_mirrors_the_interval():
+    a, b, speakers = paired_errors(1)
+    forth, back = paired(a, b, speakers), paired(b, a, speakers)
+    assert [forth.estimate, forth.low, forth.high] == pytest.approx([-back.estimate, -back.high, -back.low], rel=1e-12)
+    same = paired(a, a, speakers)
+    assert (same.estimate, same.low, same.high) == (0, 0, 0)
+
+
+def test_neither_row_order_nor_speaker_names_move_the_paired_estimate():
+    a, b, speakers = paired_errors(2)
+    order = np.random.default_rng(0).permutation(len(a))
+    first, shuffled = paired(a, b, speakers), paired(a[order], b[order], speakers[order])
+    assert [shuffled.estimate, shuffled.low, shuffled.high] == pytest.approx([first.estimate, first.low, first.high])
+    renamed = paired(a, b, np.array([f"{name[::-1]}x" for name in speakers]))
+    assert renamed.estimate == first.estimate
+    assert renamed.clusters == first.clusters
+
+
+def test_the_difference_of_a_mean_is_the_paired_interval():
+    rng = np.random.default_rng(3)
+    truth, speakers = rng.integers(18, 70, 90), np.repeat(np.arange(15), 6)
+    a, b = truth + rng.normal(0, 5, 90), np.full(90, 40.0)
+    general = cluster_bootstrap(difference_of(mae), speakers, truth, a, b, **PAIRED, generator=np.random.default_rng(0))
+    fast = paired(np.abs(a - truth), np.abs(b - truth), speakers)
+    assert [general.estimate, general.low, general.high] == pytest.approx([fast.estimate, fast.low, fast.high])
+
+
+def test_the_difference_takes_both_systems_of_the_same_resample():
+    rng = np.random.default_rng(4)
+    truth, speakers = rng.integers(0, 2, 80), np.repeat(np.arange(20), 4)
+    scores = rng.normal(truth, 1)
+    # An increasing map keeps the area on any one resample, so the difference is 0 on all of them.
+    found = cluster_bootstrap(
+        difference_of(area_under_roc), speakers, truth, scores, np.exp(scores), **PAIRED,
+        generator=np.random.default_rng(0),
+    )  # fmt: skip
+    assert (found.estimate, found.low, found.high, found.undefined) == (0, 0, 0, 0)
+    better = difference_of(area_under_roc)(truth, truth, scores)
+    assert better == 1 - area_under_roc(truth, scores) > 0
+
+
+def test_a_difference_is_undefined_where_one_side_is():
+    truth, constant_without_c = [20, 30, 40], [5, 5, 6]
+    found = cluster_bootstrap(
+        difference_of(pearson), list("abc"), truth, truth, constant_without_c, resamples=2000, level=0.9,
+        generator=np.random.default_rng(0),
+    )  # fmt: skip
+    # No "c": 8/27; only "c": 1/27.
+    assert found.undefined / found.resamples == pytest.approx(9 / 27, abs=0.04)
+
+
+def test_a_pair_of_different_rows_is_refused():
+    with pytest.raises(InputError, match=r"same rows: values_a has shape \(3,\), values_b \(2,\)"):
+        paired([1, 2, 3], [1, 2], list("abc"))
+    with pytest.raises(InputError, match=r"values_b \(\)"):
+        paired([1, 2, 3], 2, list("abc"))
+    with pytest.raises(InputError, match="values_b must be finite"):
+        paired([1, 2], [1, np.nan], list("ab"))

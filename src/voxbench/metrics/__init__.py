@@ -3,7 +3,8 @@
 Conventions, for every file of this room:
 
 - The columns of a score table depend on its kind. `classes`: `truth` (N,) integer class indices and
-  `probabilities` (N, C), rows summing to one. Each kind's own file states its columns.
+  `probabilities` (N, C), rows summing to one. `value`: `truth` and `predicted` (N,), numbers in one unit.
+  Each kind's own file states its columns.
 - Values are float64 fractions or natural units: no percent, no rounding, no sigmoid.
 - Equal probabilities: the first class wins. Equal scores: one threshold takes them all, so the order of
   the rows never changes a value.
@@ -11,7 +12,7 @@ Conventions, for every file of this room:
   metric has no value raises its subclass `UndefinedError`: report that as missing, never as a number.
 - A metric is a function with `@metric(kind, greater_is_better=...)`. A new file in this folder is found by
   itself, because every module here is imported, except those of `LAZY`, which are heavy and which their users
-  import by name: `voxbench.metrics.significance` loads pingouin.
+  import by name: `voxbench.metrics.groups` loads pandas, `voxbench.metrics.significance` pingouin.
 """
 
 from __future__ import annotations
@@ -27,10 +28,17 @@ from voxbench.metrics.classification import (
     reliability,
 )
 from voxbench.metrics.registries import METRICS, Metric, UndefinedError, measure, metric, metrics_of
+from voxbench.metrics.regression import bias
 from voxbench.metrics.roc import RocCurve, area_under_roc, roc_curve
-from voxbench.metrics.uncertainty import Interval, cluster_bootstrap, clustered_mean_interval
+from voxbench.metrics.uncertainty import (
+    Interval,
+    cluster_bootstrap,
+    clustered_mean_interval,
+    difference_of,
+    paired_difference_interval,
+)
 
-LAZY = frozenset({"significance"})
+LAZY = frozenset({"groups", "significance"})
 
 for _module in iter_modules(__path__):
     if _module.name not in LAZY:
@@ -46,12 +54,15 @@ __all__ = [
     "RocCurve",
     "UndefinedError",
     "area_under_roc",
+    "bias",
     "cluster_bootstrap",
     "clustered_mean_interval",
     "confusion",
+    "difference_of",
     "measure",
     "metric",
     "metrics_of",
+    "paired_difference_interval",
     "per_class",
     "reliability",
     "roc_curve",

@@ -1,6 +1,6 @@
 """The columns of score tables as float64 and int64 arrays, or `InputError` with what was found instead.
 
-Shape letters: N rows, C classes.
+Shape letters: N rows, C classes, K clusters.
 """
 
 from __future__ import annotations
@@ -73,3 +73,36 @@ def class_columns(truth: ArrayLike, probabilities: ArrayLike) -> tuple[Integers,
             f"first row {row}: {probabilities_NC[row].tolist()}; apply a softmax to logits first"
         )
     return truth_N, probabilities_NC
+
+
+def value_columns(truth: ArrayLike, predicted: ArrayLike) -> tuple[Floats, Floats]:
+    """Return `truth` (N,) and `predicted` (N,) as float64; other shapes, no rows and NaN are refused.
+
+    >>> value_columns([21, 35], [25.5, 33])[1].tolist()
+    [25.5, 33.0]
+    """
+    truth_N, predicted_N = finite_numbers(truth, "truth"), finite_numbers(predicted, "predicted")
+    if truth_N.ndim != 1 or truth_N.size == 0:
+        raise InputError(f"truth must be a non-empty vector, found shape {truth_N.shape}")
+    if predicted_N.shape != truth_N.shape:
+        raise InputError(f"predicted must have shape {truth_N.shape} like truth, found {predicted_N.shape}")
+    return truth_N, predicted_N
+
+
+def cluster_indices(clusters: ArrayLike) -> tuple[NDArray[np.generic], Integers]:
+    """Return the distinct names of clusters (K,), sorted, and the place (N,) of each row's name among them.
+
+    Names are all strings or all integers; a missing name is refused.
+
+    >>> cluster_indices(["id2", "id1", "id2"])[1].tolist()
+    [1, 0, 1]
+    """
+    names_N = np.asarray(clusters)
+    if names_N.ndim != 1 or names_N.size == 0:
+        raise InputError(f"clusters must be a non-empty vector, found shape {names_N.shape}")
+    kinds = {type(name) for name in names_N.tolist()}
+    if kinds not in ({str}, {int}):
+        found = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise InputError(f"clusters must all be strings or all integers, found {found}; name every speaker")
+    distinct, cluster_N = np.unique(names_N, return_inverse=True)
+    return distinct, cluster_N
