@@ -15,7 +15,7 @@ from sources import FUNCTIONS, UNKNOWN, Import, Source, Sources, closure, import
 FLOORS = (
     ("", "schema"),
     ("artifacts", "progress", "registry", "seeding"),
-    ("config",),
+    ("config", "downloads"),
     ("audio", "models", "metrics"),
     ("corpora", "features", "tasks"),
     ("training",),
@@ -35,7 +35,7 @@ ONLY_IN = {
     "pingouin": ("metrics.significance",),
     "torchaudio": (),
 }
-NEVER_IN = {"torch": ("", "artifacts", "config", "metrics", "progress", "registry", "schema", "seeding")}
+NEVER_IN = {"torch": ("", "artifacts", "config", "downloads", "metrics", "progress", "registry", "schema", "seeding")}
 HEAVY = {"lightning", "mlflow", "optuna", "torch"}
 STARTS_WITHOUT = {
     "cli": HEAVY,

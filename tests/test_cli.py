@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-from stages.pipeline import BENCHMARK, CORPUS, build_featured, copy_of
+from stages.pipeline import BENCHMARK, CORPUS, HEIR, build_featured, copy_of
 from tiny import tiny_params, tiny_workspace, write_params, write_table_corpus
 from voxbench import __version__
-from voxbench.cli import COMMANDS, EXAMPLES, build_parser, main
+from voxbench.cli import COMMANDS, build_parser, main
 
-ROWS = {"corpus": CORPUS, "benchmark": BENCHMARK}
+ROWS = {"corpus": CORPUS, "study": BENCHMARK, "benchmark": BENCHMARK}
 
 
 @pytest.fixture
@@ -49,6 +49,11 @@ def test_every_command_has_help_with_an_example_that_works(name, capsys):
     assert arguments.run is COMMANDS[name].run
 
 
+def test_the_commands_are_the_stages_and_what_a_user_does_between_them():
+    stages = ["synthesize", "prepare", "features", "select", "finetune", "repeat", "ablate", "cross", "report"]
+    assert {*stages, "profile", "weights"} <= set(COMMANDS)
+
+
 def test_the_overview_names_every_command(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
@@ -62,7 +67,20 @@ def test_the_version_is_printed(capsys):
     assert capsys.readouterr().out == f"voxbench {__version__}\n"
 
 
-@pytest.mark.parametrize("words", [[], ["prepared", "x"], ["prepare"], ["report", "x"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["prepared", "x"],
+        ["prepare"],
+        ["report", "x"],
+        ["cross", "x"],
+        ["ablate"],
+        ["weights"],
+        ["weights", "fetch"],
+        ["weights", "fetsh", "resnet18"],
+    ],
+)
 def test_wrong_usage_is_status_2(words, capsys):
     with pytest.raises(SystemExit) as left:
         main(words)
@@ -72,7 +90,7 @@ def test_wrong_usage_is_status_2(words, capsys):
 
 @pytest.mark.parametrize("name", list(COMMANDS))
 def test_without_a_configuration_it_says_where_it_looked(tmp_path, capfd, name):
-    words = [name] if COMMANDS[name].argument is None else [name, "x"]
+    words = [name, *COMMANDS[name].example.split()]
     assert f"no configuration at {tmp_path / 'params.yaml'}" in complaint(tmp_path, capfd, *words)
 
 
@@ -96,11 +114,11 @@ def test_a_configuration_that_is_no_text_is_one_line(tmp_path, capfd):
     assert "params.yaml" in complaint(tmp_path, capfd, "prepare", CORPUS)
 
 
-@pytest.mark.parametrize("name", [name for name, command in COMMANDS.items() if command.argument in ROWS])
+@pytest.mark.parametrize("name", [name for name, command in COMMANDS.items() if set(command.arguments) & ROWS.keys()])
 def test_an_unknown_row_is_named_with_the_rows_there_are(project, capfd, name):
     line = complaint(project.root, capfd, name, "gender-tinny")
     assert "no row 'gender-tinny'" in line
-    assert ROWS[COMMANDS[name].argument] in line or name == "synthesize", "the tiny project has no twin"
+    assert ROWS[COMMANDS[name].arguments[0]] in line or name == "synthesize", "the tiny project has no twin"
 
 
 def test_a_missing_corpus_root_is_named_with_its_key(project, capfd):
@@ -129,13 +147,17 @@ def test_a_corpus_that_cannot_be_read_is_one_line(project, capfd, change, messag
     ("change", "message"),
     [
         (
-            lambda params: params["benchmarks"][BENCHMARK].update(models=["resnet81", "bilstm_h128_l1"]),
+            lambda params: params["studies"][BENCHMARK].update(models=["resnet81", "bilstm_h128_l1"]),
             "unknown model 'resnet81' (did you mean 'resnet18'?)",
         ),
-        (lambda params: params["benchmarks"][BENCHMARK].update(task="gander"), "unknown task 'gander'"),
-        (lambda params: params["selection"].update(metric="acuracy"), "unknown metric 'acuracy'"),
-        (lambda params: params["selection"].update(trials={"cnn": 1, "lstm": 3}), "selection.trials.cnn is 1"),
-        (lambda params: params["benchmarks"][BENCHMARK].update(models=["resnet18"]), "wants 1 lstm model(s)"),
+        (lambda params: params["studies"][BENCHMARK].update(task="gander"), "unknown task 'gander'"),
+        (lambda params: params["studies"][BENCHMARK].update(metric="acccuracy"), "unknown metric 'acccuracy'"),
+        (lambda params: params["studies"][BENCHMARK].update(metric="mae"), "metric 'mae' is not for classes scores"),
+        (
+            lambda params: params["studies"][BENCHMARK].update(trials={"cnn": 1, "lstm": 3}),
+            "studies.gender-tiny.trials.cnn is 1",
+        ),
+        (lambda params: params["studies"][BENCHMARK].update(models=["resnet18"]), "wants 1 lstm model(s)"),
         (
             lambda params: params["selection"]["space"]["dropout"].update(low=0.6, high=0.7),
             "training.dropout is 0.5, outside selection.space.dropout",
@@ -144,7 +166,7 @@ def test_a_corpus_that_cannot_be_read_is_one_line(project, capfd, change, messag
         (lambda params: params["selection"]["space"]["dropout"].update(high=1.5), "selection.space.dropout"),
     ],
 )
-def test_a_benchmark_that_cannot_be_searched_is_one_line(featured_copy, capfd, change, message):
+def test_a_study_that_cannot_be_searched_is_one_line(featured_copy, capfd, change, message):
     root = featured_copy.root
     params = tiny_params()
     change(params)
@@ -159,6 +181,8 @@ def test_a_benchmark_that_cannot_be_searched_is_one_line(featured_copy, capfd, c
         ("select", BENCHMARK, f"features@{CORPUS}"),
         ("finetune", BENCHMARK, f"select@{BENCHMARK}"),
         ("repeat", BENCHMARK, f"select@{BENCHMARK}"),
+        ("ablate", BENCHMARK, f"select@{BENCHMARK}"),
+        ("finetune", HEIR, f"select@{BENCHMARK}"),
     ],
 )
 def test_a_stage_before_its_time_names_the_one_it_needs(project, capfd, command, name, missing):
@@ -170,10 +194,33 @@ def test_a_report_before_its_time_is_one_line(project, capfd):
     assert "run " in complaint(project.root, capfd, "report")
 
 
+def test_crossing_before_its_time_names_the_stage_it_needs(featured_copy, capfd):
+    assert "run `dvc repro finetune@" in complaint(featured_copy.root, capfd, "cross")
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("resnet81", "'resnet81' (did you mean 'resnet18'?)"),
+        ("bilstm_h128_l1", "'bilstm_h128_l1' has no ImageNet weights"),
+    ],
+)
+def test_weights_that_nobody_publishes_are_one_line_and_no_file(project, capfd, model, message):
+    assert message in complaint(project.root, capfd, "weights", "fetch", "mobilenet_v2", model)
+    assert not (project.root / "data").exists()
+
+
+def test_a_study_with_weights_that_are_not_there_says_how_to_get_them(featured_copy, capfd):
+    params = tiny_params()
+    params["training"]["weights"] = "imagenet"
+    write_params(featured_copy.root, params)
+    assert "`voxbench weights fetch " in complaint(featured_copy.root, capfd, "select", BENCHMARK)
+
+
 def test_a_faulty_corpus_is_one_line(tmp_path, capfd):
     write_table_corpus(tmp_path / "raw", speakers=12, clips=1)
     with (tmp_path / "raw" / "metadata.csv").open("a", encoding="utf-8") as stream:
-        stream.write("s00/0.wav,s00,female\n")
+        stream.write("s00/0.wav,s00,female,22\n")
     write_params(tmp_path, tiny_params())
     assert "path 's00/0.wav' occurs twice" in complaint(tmp_path, capfd, "prepare", CORPUS)
 
@@ -181,7 +228,6 @@ def test_a_faulty_corpus_is_one_line(tmp_path, capfd):
 def test_success_is_status_0_and_says_what_was_done(project, capfd):
     assert main(["--params", str(project.root / "params.yaml"), "prepare", CORPUS]) == 0
     assert "found 48, kept 48" in capfd.readouterr().out
-    assert EXAMPLES.keys() == {command.argument for command in COMMANDS.values()}
 
 
 def test_the_module_is_the_command(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from voxbench.artifacts import digest, files_digest, read_json, write_json
 from voxbench.progress import Progress
 from voxbench.registry import Registry
-from voxbench.schema import InputError
+from voxbench.schema import AGE_GROUPS, InputError, age_group
 from voxbench.seeding import derive_seed, generator
 
 
@@ -34,6 +34,38 @@ def test_registry_keeps_the_order_of_registration():
     assert list(registry) == ["b", "a", "c"]
     assert len(registry) == 3
     assert "a" in registry
+
+
+@pytest.mark.parametrize(
+    ("years", "group"),
+    [
+        (0, "teens"),
+        (9.99, "teens"),
+        (10, "teens"),
+        (19.99, "teens"),
+        (20, "twenties"),
+        (29.99, "twenties"),
+        (30, "thirties"),
+        (40, "fourties"),
+        (50, "fifties"),
+        (59.99, "fifties"),
+        (60, "sixties+"),
+        (70, "sixties+"),
+        (130, "sixties+"),
+    ],
+)
+def test_age_groups_go_by_decades(years, group):
+    assert age_group(years) == group
+
+
+@pytest.mark.parametrize("years", [-0.1, 130.5, float("nan"), float("inf")])
+def test_what_is_no_age_has_no_group(years):
+    with pytest.raises(InputError, match="expected years from 0 to 130"):
+        age_group(years)
+
+
+def test_every_age_group_has_ages_in_order():
+    assert list(dict.fromkeys(age_group(years) for years in range(131))) == list(AGE_GROUPS)
 
 
 def test_seeds_differ_by_seed_and_by_every_word_of_the_purpose():

@@ -9,6 +9,10 @@ from voxbench.cli import main
 from voxbench.config import load_params
 from voxbench.config.profiles import apply_profile
 from voxbench.schema import InputError
+from voxbench.training.pruning import FrozenHistory
+from voxbench.training.search import families
+
+PROFILES = sorted(path.stem for path in (PROJECT / "profiles").glob("*.yaml"))
 
 
 @pytest.fixture
@@ -18,23 +22,85 @@ def project(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("name", [path.stem for path in (PROJECT / "profiles").glob("*.yaml")])
+@pytest.fixture(scope="module")
+def paper(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("paper")
+    shutil.copy(PROJECT / "params.yaml", folder)
+    shutil.copytree(PROJECT / "profiles", folder / "profiles")
+    apply_profile(folder / "params.yaml", "paper")
+    return load_params(folder / "params.yaml")
+
+
+def applied(project, text):
+    (project / "profiles" / "own.yaml").write_text(text, encoding="utf-8")
+    return apply_profile(project / "params.yaml", "own")
+
+
+def test_the_profiles_that_the_documents_name_are_there():
+    assert PROFILES == ["paper", "voice-gender-ru"]
+
+
+@pytest.mark.parametrize("name", PROFILES)
 def test_every_shipped_profile_fits_and_a_second_time_changes_nothing(project, name):
     changes = apply_profile(project / "params.yaml", name)
     assert changes
     load_params(project / "params.yaml")
+    once = (project / "params.yaml").read_bytes()
     assert apply_profile(project / "params.yaml", name) == []
+    assert (project / "params.yaml").read_bytes() == once
 
 
-def test_values_change_and_all_other_lines_stay(project):
+@pytest.mark.parametrize("name", PROFILES)
+def test_every_candidate_of_a_shipped_profile_gets_a_trial(project, name):
+    apply_profile(project / "params.yaml", name)
+    params = load_params(project / "params.yaml")
+    for name, study in params.studies.items():
+        groups = families(name, study)
+        assert {family: len(models) for family, models in groups.items()} == study.trials
+
+
+def test_values_change_and_comments_stay(project):
     before = (project / "params.yaml").read_text(encoding="utf-8").splitlines()
-    changes = apply_profile(project / "params.yaml", "full")
+    changes = applied(project, "training: {resize: 224, batch_size: 64}\nablation: {seeds: [1, 12]}")
     after = (project / "params.yaml").read_text(encoding="utf-8").splitlines()
-    assert load_params(project / "params.yaml").training.resize == 224
-    assert "training.resize: 64 -> 224" in changes
-    assert len(before) == len(after)
-    assert sum(old != new for old, new in zip(before, after, strict=True)) <= len(changes)
-    assert [line for line in after if "side of the CNNs' input image" in line]
+    assert changes == [
+        "training.batch_size: 8 -> 64",
+        "training.resize: 64 -> 224",
+        "ablation.seeds: [1, 12, 42] -> [1, 12]",
+    ]
+    assert sum("#" in line for line in before) == sum("#" in line for line in after)
+    assert [line for line in after if "224 # side of the CNNs' input image" in line]
+    assert [line for line in after if "seeds: [1, 12]" in line]
+
+
+def test_a_row_that_inherits_follows_unless_the_profile_names_it(project):
+    changes = applied(
+        project,
+        """
+        corpora:
+          voxceleb1: {licence: mine, cleaning: {min_seconds: 2.0, max_seconds: 30.0}}
+          common-voice-en: {cleaning: {min_seconds: 1.5}}
+          timit: {licence: theirs, cleaning: {min_seconds: 1.0}}
+        """,
+    )
+    corpora = load_params(project / "params.yaml").corpora
+    cleaning = {name: (row.cleaning.min_seconds, row.cleaning.max_seconds) for name, row in corpora.items()}
+    assert cleaning == {
+        "voxceleb1": (2.0, 30.0),
+        "common-voice-en": (1.5, 30.0),
+        "common-voice-ru": (2.0, 30.0),
+        "timit": (1.0, 30.0),
+    }
+    assert [row.licence for row in corpora.values()] == ["mine", "mine", "mine", "theirs"]
+    assert "corpora.common-voice-ru.cleaning.min_seconds: 1.0 -> 2.0" in changes
+    assert not [line for line in changes if line.startswith("corpora.timit.cleaning.min_seconds")]
+
+
+def test_an_override_of_one_benchmark_reaches_no_other(project):
+    changes = applied(project, "benchmarks: {gender-timit: {override: {training: {batch_size: 3}}}}")
+    params = load_params(project / "params.yaml")
+    assert changes == ["benchmarks.gender-timit.override.training.batch_size: nothing -> 3"]
+    assert [name for name in params.benchmarks if params.learning(name).training.batch_size == 3] == ["gender-timit"]
 
 
 @pytest.mark.parametrize(
@@ -45,6 +111,10 @@ def test_values_change_and_all_other_lines_stay(project):
             r"'training\.batch_sise', which params\.yaml does not have \(did you mean 'batch_size'",
         ),
         ("training: {batch_size: 0}", "profile 'bad' does not fit: .*training.batch_size"),
+        (
+            "benchmarks: {age-timit: {override: {training: {batch_sise: 3}}}}",
+            r"profile 'bad' does not fit: .*unknown key 'benchmarks\.age-timit\.override\.training\.batch_sise'",
+        ),
     ],
 )
 def test_a_profile_that_does_not_fit_leaves_the_file_alone(project, text, message):
@@ -56,5 +126,104 @@ def test_a_profile_that_does_not_fit_leaves_the_file_alone(project, text, messag
 
 
 def test_unknown_profile_names_the_closest(project, capsys):
-    assert main(["--params", str(project / "params.yaml"), "profile", "ful"]) == 2
-    assert "did you mean 'full'?" in capsys.readouterr().err
+    assert main(["--params", str(project / "params.yaml"), "profile", "papr"]) == 2
+    assert "did you mean 'paper'?" in capsys.readouterr().err
+
+
+def test_paper_sections_3_and_4_of_the_sheet(paper):
+    bands = {name: (row.cleaning.sample_rate_hz, row.features.n_mels) for name, row in paper.corpora.items()}
+    assert bands == {
+        "voxceleb1": (16000, 224),
+        "common-voice-en": (22050, 128),
+        "common-voice-ru": (22050, 128),
+        "timit": (16000, 64),
+    }
+    assert [row.features.n_mfcc for row in paper.corpora.values()] == [40, 13, 13, 13]
+    for row in paper.corpora.values():
+        assert (row.features.spectrogram, row.features.window_ms, row.features.hop_ms) == ("log_mel", 25.0, 10.0)
+        cleaning = row.cleaning
+        assert (cleaning.silence_q, cleaning.pre_emphasis) == (0.075, 0.97)
+        assert (cleaning.low_pass_order, cleaning.low_pass_hz) == (10, 4000.0)
+    models = paper.studies["gender-voxceleb1"].models
+    assert set(models) == {
+        *("mobilenet_v2", "efficientnet_b0", "resnet50", "resnet18", "vgg16", "alexnet", "densenet121"),
+        *(f"bilstm_h{hidden}_l{layers}" for hidden in (128, 256, 512) for layers in (1, 2, 3)),
+    }
+    assert len(models) == 16
+
+
+@pytest.mark.parametrize(
+    "name", ["gender-voxceleb1", "gender-common-voice-en", "age-common-voice-en", "gender-timit", "age-timit"]
+)
+def test_paper_section_5_of_the_sheet_holds_for_every_benchmark(paper, name):
+    learning = paper.learning(name)
+    training = learning.training
+    assert (training.learning_rate, training.betas, training.weight_decay) == (1e-3, (0.9, 0.999), 1e-4)
+    assert (training.scheduler_factor, training.scheduler_patience, training.min_learning_rate) == (0.5, 3, 1e-5)
+    assert (training.dropout, training.recurrent_dropout, training.batch_size) == (0.5, 0.3, 64)
+    assert (training.weights, training.resize) == ("imagenet", 224)
+    schedule = learning.finetune.schedule
+    assert (schedule.max_epochs, schedule.patience, schedule.trainable) == (100, 15, "upper")
+    assert learning.finetune.train_per_class is None
+    assert learning.repeat.seeds == (1, 12, 42, 77, 101, 128, 222, 314, 512, 999)
+
+
+def test_paper_section_6_of_the_sheet(paper):
+    study, selection = paper.studies["gender-voxceleb1"], paper.selection
+    assert (study.corpus, study.metric) == ("voxceleb1", "accuracy")
+    assert (study.trials, study.finalists) == ({"cnn": 7, "lstm": 9}, {"cnn": 3, "lstm": 1})
+    schedule = selection.schedule
+    assert (selection.train_per_class, schedule.max_epochs, schedule.trainable) == (5000, 10, "head")
+    metrics = {name: row.metric for name, row in paper.benchmarks.items()}
+    assert metrics["age-common-voice-en"] == metrics["gender-voxceleb1"] == "accuracy"
+    assert metrics["age-timit"] == "mae"
+    assert {row.select_from for row in paper.benchmarks.values()} == {"gender-voxceleb1"}
+
+
+def test_paper_prunes_no_trial_however_bad(paper):
+    selection = paper.selection
+    best = tuple(1.0 for _ in range(selection.schedule.max_epochs))
+    prune = FrozenHistory((best,), True, selection.prune_percentile, selection.prune_after_epochs)
+    assert not any(prune(epoch, 0.0) for epoch in range(selection.schedule.max_epochs))
+    assert selection.round_size >= max(paper.studies["gender-voxceleb1"].trials.values())
+
+
+def test_paper_names_real_corpora_and_their_licences(paper):
+    for row in paper.corpora.values():
+        assert not row.root.as_posix().startswith("data/raw")
+        assert "synthetic" not in row.licence
+    licences = {name: row.licence for name, row in paper.corpora.items()}
+    assert "research only" in licences["voxceleb1"]
+    assert "LDC" in licences["timit"]
+    assert "CC0" in licences["common-voice-en"]
+    assert "CC0" in licences["common-voice-ru"]
+
+
+def test_paper_runs_are_as_many_as_its_document_says(paper):
+    study = paper.studies["gender-voxceleb1"]
+    finalists, seeds = sum(study.finalists.values()), len(paper.repeat.seeds)
+    assert paper.ablation.finalists >= max(study.finalists.values())
+    variants = sum(len(row.variants) for row in paper.benchmarks.values())
+    every = len(paper.benchmarks) * finalists
+    assert (sum(study.trials.values()), every, every * seeds) == (16, 24, 240)
+    assert variants * finalists * len(paper.ablation.seeds) == 520
+    assert set(paper.benchmarks["gender-voxceleb1"].variants) == set(paper.ablation.variants)
+    assert all("utterance-split" in row.variants for row in paper.benchmarks.values())
+
+
+def test_voice_gender_ru_trains_as_its_repository_where_it_can(project):
+    apply_profile(project / "params.yaml", "voice-gender-ru")
+    params = load_params(project / "params.yaml")
+    learning = params.learning("gender-common-voice-ru")
+    assert (learning.training.batch_size, learning.training.learning_rate) == (16, 1e-3)
+    assert (learning.training.weights, learning.training.resize) == ("imagenet", None)
+    assert (learning.training.dropout, learning.training.weight_decay) == (0.0, 0.0)
+    assert (learning.finetune.schedule.max_epochs, learning.finetune.schedule.trainable) == (3, "all")
+    assert params.studies["gender-voxceleb1"].models[0] == "resnet18"
+    corpus = params.corpora["common-voice-ru"]
+    assert (corpus.cleaning.sample_rate_hz, corpus.features.n_mels) == (16000, 64)
+    assert (corpus.features.window_ms, corpus.features.hop_ms) == (25.0, 12.5)
+    shipped = load_params(PROJECT / "params.yaml")
+    for name in ("voxceleb1", "common-voice-en", "timit"):
+        assert params.corpora[name] == shipped.corpora[name]
+    assert params.learning("gender-timit").training.batch_size == shipped.training.batch_size

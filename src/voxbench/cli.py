@@ -17,10 +17,14 @@ from voxbench.stages.workspace import Workspace, open_workspace
 
 
 class Command(NamedTuple):
-    """One sub-command: what it does, the name of its argument if it takes one, and the function that runs it."""
+    """One sub-command: what it does, the words that follow it in its example, and the function that runs it.
+
+    `arguments` are names of single words; one that ends in `...` takes several.
+    """
 
     purpose: str
-    argument: str | None
+    arguments: tuple[str, ...]
+    example: str
     run: Callable[[Workspace, argparse.Namespace], None]
 
 
@@ -45,7 +49,7 @@ def _features(workspace: Workspace, arguments: argparse.Namespace) -> None:
 def _select(workspace: Workspace, arguments: argparse.Namespace) -> None:
     from voxbench.stages.select import select
 
-    select(workspace, arguments.benchmark)
+    select(workspace, arguments.study)
 
 
 def _finetune(workspace: Workspace, arguments: argparse.Namespace) -> None:
@@ -58,6 +62,24 @@ def _repeat(workspace: Workspace, arguments: argparse.Namespace) -> None:
     from voxbench.stages.repeat import repeat
 
     repeat(workspace, arguments.benchmark)
+
+
+def _ablate(workspace: Workspace, arguments: argparse.Namespace) -> None:
+    from voxbench.stages.ablate import ablate
+
+    ablate(workspace, arguments.benchmark)
+
+
+def _cross(workspace: Workspace, arguments: argparse.Namespace) -> None:
+    from voxbench.stages.cross import cross
+
+    cross(workspace)
+
+
+def _weights(workspace: Workspace, arguments: argparse.Namespace) -> None:
+    from voxbench.stages.weights import fetch_weights
+
+    fetch_weights(workspace, arguments.model)
 
 
 def _report(workspace: Workspace, arguments: argparse.Namespace) -> None:
@@ -74,16 +96,19 @@ def _profile(workspace: Workspace, arguments: argparse.Namespace) -> None:
 
 
 COMMANDS = {
-    "synthesize": Command("write the synthetic twin of a corpus", "corpus", _synthesize),
-    "prepare": Command("clean a corpus, split it, and account for every recording", "corpus", _prepare),
-    "features": Command("compute the features of a prepared corpus", "corpus", _features),
-    "select": Command("stage 1: search the candidate models of a benchmark", "benchmark", _select),
-    "finetune": Command("stage 2: train and register the finalists of a benchmark", "benchmark", _finetune),
-    "repeat": Command("train every finalist with every seed and test the differences", "benchmark", _repeat),
-    "profile": Command("replace values of params.yaml by those of a profile", "profile", _profile),
-    "report": Command("write reports/index.html and reports/metrics.json", None, _report),
+    "synthesize": Command("write the synthetic twin of a corpus", ("corpus",), "voxceleb1", _synthesize),
+    "prepare": Command("clean a corpus, split it, account for every recording", ("corpus",), "timit", _prepare),
+    "features": Command("compute the features of a prepared corpus", ("corpus",), "timit", _features),
+    "select": Command("stage 1: search the candidate models of a study", ("study",), "gender-voxceleb1", _select),
+    "finetune": Command("stage 2: train and register the finalists", ("benchmark",), "age-timit", _finetune),
+    "repeat": Command("train every finalist with every seed and test", ("benchmark",), "age-timit", _repeat),
+    "ablate": Command("train variants of a benchmark's finalists", ("benchmark",), "age-timit", _ablate),
+    "cross": Command("test every benchmark's best network on every corpus", (), "", _cross),
+    "report": Command("write reports/index.html and reports/metrics.json", (), "", _report),
+    "profile": Command("replace values of params.yaml by those of a profile", ("profile",), "paper", _profile),
+    "weights": Command("fetch ImageNet weights, checked by hash", ("action", "model..."), "fetch resnet18", _weights),
 }
-EXAMPLES = {"corpus": "voxceleb1", "benchmark": "gender-voxceleb1", "profile": "full", None: ""}
+ACTIONS = {"weights": ("fetch",)}
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -95,10 +120,14 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="configuration file (params.yaml)")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
-        example = f"example: voxbench {name} {EXAMPLES[command.argument]}".rstrip()
+        example = f"example: voxbench {name} {command.example}".rstrip()
         one = commands.add_parser(name, help=command.purpose, description=command.purpose, epilog=example)
-        if command.argument:
-            one.add_argument(command.argument, help=f"its name, e.g. {EXAMPLES[command.argument]}")
+        for word, shown in zip(command.arguments, command.example.split(), strict=True):
+            if word == "action":
+                one.add_argument(word, choices=ACTIONS[name], help="what to do")
+            else:
+                several = "+" if word.endswith("...") else None
+                one.add_argument(word.removesuffix("..."), nargs=several, help=f"its name, e.g. {shown}")
         one.set_defaults(run=command.run)
     return parser
 

@@ -51,6 +51,25 @@ class Split(StrEnum):
 
 
 GENDERS = ("female", "male")
+AGE_GROUPS = ("teens", "twenties", "thirties", "fourties", "fifties", "sixties+")
+"""Common Voice's words, its spelling of 40 to 49 included; the paper merges what is 60 and above."""
+
+AGE_WORDS = {group: group for group in AGE_GROUPS} | {
+    "forties": "fourties",
+    **dict.fromkeys(("sixties", "seventies", "eighties", "nineties"), "sixties+"),
+}
+"""Words for age groups as corpora write them, and the group that each means."""
+
+
+def age_group(years: float) -> str:
+    """Return the age group of an age in years: teens below 20, then by decade, `sixties+` from 60.
+
+    >>> [age_group(years) for years in (8, 19.9, 20, 49.9, 75)]
+    ['teens', 'teens', 'twenties', 'fourties', 'sixties+']
+    """
+    if not 0 <= years <= 130:
+        raise InputError(f"age {years:g}, expected years from 0 to 130")
+    return AGE_GROUPS[min(max(int(years // 10) - 1, 0), len(AGE_GROUPS) - 1)]
 
 
 @dataclass(frozen=True, slots=True)

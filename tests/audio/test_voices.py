@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+import unicodedata
 from dataclasses import replace
 
 import librosa
@@ -158,9 +159,33 @@ def test_an_unknown_age_is_the_reference_age():
     assert voice_of(4, age_years=None) == voice_of(4, age_years=40.0)
 
 
-def test_sentences_vary_and_repeat_with_the_seed():
-    sentences = [invent_sentence(np.random.default_rng(seed)) for seed in range(200)]
+@pytest.mark.parametrize(("language", "words"), [("en-US", {10, 11, 12}), ("ru", {8, 9, 10})])
+def test_sentences_vary_and_repeat_with_the_seed(language, words):
+    sentences = [invent_sentence(np.random.default_rng(seed), language) for seed in range(200)]
     assert len(set(sentences)) == 200
-    assert sentences[3] == invent_sentence(np.random.default_rng(3))
-    assert all(9 <= len(sentence.split()) <= 12 for sentence in sentences)
+    assert sentences[3] == invent_sentence(np.random.default_rng(3), language)
+    assert {len(sentence.split()) for sentence in sentences} == words
     assert all(sentence[0].isupper() and sentence.endswith(".") for sentence in sentences)
+
+
+def test_sentences_are_in_the_letters_of_their_language():
+    for language, script in (("en-GB", "LATIN"), ("ru", "CYRILLIC")):
+        sentences = [invent_sentence(np.random.default_rng(seed), language) for seed in range(500)]
+        letters = set("".join(sentences)) - set(" ,.")
+        assert all(unicodedata.name(letter).startswith(script) for letter in letters)
+
+
+def test_recorded_sentences():
+    """A sentence that changes changes every corpus made of it."""
+    recorded = {
+        ("en-US", 0): "The cheerful journey opened the bridge without the quiet river.",
+        ("en-US", 1): "Afterwards, the early kitchen ignored the neighbour behind the narrow newspaper twice.",
+        ("ru", 1): "Вероятно, смелый гость оставил узкую книгу возле тёмного двора.",
+    }
+    for (language, seed), sentence in recorded.items():
+        assert invent_sentence(np.random.default_rng(seed), language) == sentence
+
+
+def test_a_language_without_grammar_is_refused():
+    with pytest.raises(InputError, match=r"no sentences in 'rus' \(did you mean 'ru'\?\); known: en, ru"):
+        invent_sentence(np.random.default_rng(0), "rus")

@@ -57,6 +57,51 @@ def test_the_order_of_rows_does_not_matter():
     assert assign_splits(shuffled, splitting()).sort_index().equals(assign_splits(table, splitting()))
 
 
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("stratify", ["gender", None])
+def test_copies_of_a_recording_are_one_utterance(seed, stratify):
+    """Copies by one speaker, by two, and by a woman and a man; the hash alone tells them."""
+    table = manifest()
+    copies = {"one": (0, 1), "two": (3, 33, 34), "mixed": (9, 70, 100)}
+    for name, rows in copies.items():
+        table.loc[list(rows), "audio_sha256"] = name
+    split = assign_splits(table, splitting(by="utterance", stratify=stratify, seed=seed))
+    assert split.notna().all()
+    assert (split.groupby(table["audio_sha256"]).nunique() == 1).all()
+    assert not certify(table.assign(split=split), "utterance")["clean"], "speakers are on both sides"
+
+
+def test_shares_of_an_utterance_split_are_of_distinct_recordings():
+    table = manifest(women=10, men=10, clips=2)
+    table.loc[table["gender"] == "female", "audio_sha256"] = [f"f{row // 2}" for row in range(20)]
+    split = assign_splits(table, splitting(by="utterance"))
+    counts = split.groupby([table["gender"], split]).size()
+    assert counts["female"].to_dict() == {"test": 4, "train": 12, "valid": 4}
+    assert counts["male"].to_dict() == {"test": 4, "train": 12, "valid": 4}
+    distinct = table[table["gender"] == "female"].groupby(split)["audio_sha256"].nunique()
+    assert distinct.to_dict() == {"test": 2, "train": 6, "valid": 2}
+
+
+@pytest.mark.parametrize("by", ["speaker", "official"])
+def test_other_splits_do_not_look_at_the_audio(by):
+    table = manifest()
+    table["split"] = ["test" if speaker.endswith("3") else "train" for speaker in table["speaker"]]
+    plain = assign_splits(table, splitting(by=by))
+    assert plain.equals(assign_splits(table.assign(audio_sha256="same"), splitting(by=by)))
+
+
+def test_age_groups_and_the_unknown_among_them_are_strata():
+    table = manifest(women=15, men=15)
+    ages = table["speaker"].map(
+        {name: ("teens", "sixties+", None)[n % 3] for n, name in enumerate(table["speaker"].unique())}
+    )
+    split = assign_splits(table.assign(age_group=ages), splitting(stratify="age_group"))
+    for _, groups in ages.fillna("unknown").groupby(split):
+        assert set(groups) == {"teens", "sixties+", "unknown"}
+    counts = split.groupby([ages.fillna("unknown"), split]).size()
+    assert min(counts[group]["test"] for group in ("teens", "sixties+", "unknown")) >= 3
+
+
 def test_fewer_speakers_than_splits_is_refused():
     with pytest.raises(InputError, match="2 gender 'male' speakers cannot fill 3 splits"):
         assign_splits(manifest(men=2), splitting())
@@ -74,6 +119,12 @@ def test_official_split_is_kept_and_validation_taken_from_training_speakers():
     assert ((split == Split.TEST) == (pd.Series(official) == "test")).all()
     assert (split == Split.VALID).any()
     assert (split.groupby(table["speaker"]).nunique() == 1).all()
+
+
+def test_an_official_validation_part_is_left_as_it_is():
+    table = manifest()
+    official = pd.Series([["train", "valid", "test"][int(speaker[-1]) % 3] for speaker in table["speaker"]])
+    assert assign_splits(table.assign(split=official), splitting(by="official")).equals(official)
 
 
 def test_official_split_needs_one():

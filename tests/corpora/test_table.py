@@ -26,6 +26,24 @@ def test_known_columns_are_typed_and_others_kept(tmp_path):
     assert (bob.gender, bob.age_years, bob.text) == (None, None, None)
 
 
+@pytest.mark.parametrize(
+    ("header", "fields", "years", "group"),
+    [
+        ("age", "31.5", 31.5, "thirties"),
+        ("age_group", "fifties", None, "fifties"),
+        ("age_class", " sixties+ ", None, "sixties+"),
+        ("age_group", "eighties", None, "sixties+"),
+        ("age,age_group", "19,teens", 19.0, "teens"),
+        ("age,age_group", "72,seventies", 72.0, "sixties+"),
+        ("age,age_group", ",", None, None),
+        ("age,age_group", "45,", 45.0, "fourties"),
+    ],
+)
+def test_a_group_is_a_known_word_or_follows_from_the_age(tmp_path, header, fields, years, group):
+    (row,) = read_corpus("table", write(tmp_path, f"path,speaker,{header}\na.wav,ann,{fields}\n"))
+    assert (row.age_years, row.age_group, row.extra) == (years, group, {})
+
+
 def test_byte_order_mark_and_dos_line_ends_change_nothing(tmp_path):
     text = "path,speaker\na.wav,ann\n"
     (plain,) = read_corpus("table", write(tmp_path, text))
@@ -45,6 +63,14 @@ def test_byte_order_mark_and_dos_line_ends_change_nothing(tmp_path):
         ("path,speaker,gender\na.wav,x,woman\n", "line 2: gender 'woman'; expected female, male"),
         ("path,speaker,age\na.wav,x,old\n", "line 2: age 'old'; expected years"),
         ("path,speaker,age\na.wav,x,nan\n", "line 2: age 'nan'; expected years"),
+        (
+            "path,speaker,age_group\na.wav,x,twentys\n",
+            r"line 2: age group 'twentys' \(did you mean 'twenties'\?\); expected teens, twenties, thirties",
+        ),
+        (
+            "path,speaker,age,age_group\na.wav,x,31,teens\n",
+            "line 2: age 31 is of the thirties, but the age group is 'teens'; correct one",
+        ),
         ("path,speaker\na.wav,x,y\n", "line 2: the number of fields is not that of the header"),
         ("path,speaker,age\na.wav,x\n", "line 2: the number of fields is not that of the header"),
     ],

@@ -1,19 +1,13 @@
 """VoxCeleb: the reader on miniature trees and on the real lists, and the twin."""
 
-import hashlib
 import os
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 
-from voxbench.config import Twin
-from voxbench.corpora.registries import readers, twins
-from voxbench.corpora.voxceleb import META, read, read_trials, write_twin
+from voxbench.corpora.voxceleb import META, read, read_trials
 from voxbench.schema import InputError, Split
 
 HEADER = "VoxCeleb1 ID\tVGGFace1 ID\tGender\tNationality\tSet"
@@ -22,23 +16,6 @@ LISTS = Path(os.environ.get("VOXBENCH_SHARED", "")) / "lists" / "voxceleb"
 needs_lists = pytest.mark.skipif(
     "VOXBENCH_SHARED" not in os.environ or not LISTS.is_dir(),
     reason="set VOXBENCH_SHARED to the folder that holds lists/voxceleb",
-)
-SETTINGS = Twin(
-    layout="voxceleb",
-    root=Path("raw"),
-    seed=1,
-    speakers=8,
-    sessions_per_speaker=2,
-    clips_per_session=2,
-    clip_seconds=(3.0, 4.5),
-    session_pitch_sd=0.05,
-    snr_db=(5.0, 25.0),
-    reverberation_seconds=(0.05, 0.4),
-    low_hz=(60.0, 250.0),
-    high_hz=(3400.0, 7600.0),
-    filter_order=4,
-    peak_dbfs=(-12.0, -1.0),
-    test_fraction=0.25,
 )
 
 
@@ -204,116 +181,3 @@ def test_real_trial_lists(name, trials, targets, files):
     assert len(frame) == trials
     assert frame["label"].sum() == targets
     assert len(set(frame["enroll"]) | set(frame["test"])) == files
-
-
-def tree_hashes(root):
-    return {
-        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(root.rglob("*"))
-        if path.is_file()
-    }
-
-
-@pytest.fixture(scope="module")
-def twin(tmp_path_factory):
-    root = tmp_path_factory.mktemp("twins") / "voxceleb"
-    write_twin(root, SETTINGS)
-    return root
-
-
-def test_registered_under_the_name_of_the_corpus():
-    assert readers["voxceleb"] is read
-    assert twins["voxceleb"] is write_twin
-
-
-def test_the_reader_reads_the_twin(twin):
-    rows = list(read(twin))
-    assert len(rows) == 8 * 2 * 2
-    assert len({row.session for row in rows}) == 8 * 2
-    speakers = {row.speaker: (row.split, row.gender) for row in rows}
-    assert Counter(speakers.values()) == {
-        (Split.TRAIN, "female"): 3,
-        (Split.TRAIN, "male"): 3,
-        (Split.TEST, "female"): 1,
-        (Split.TEST, "male"): 1,
-    }
-    assert {len(row.session.split("/")[1]) for row in rows} == {11}
-    assert (twin / META).read_text().splitlines()[0] == HEADER
-    assert "Synthetic" in (twin / "README.txt").read_text()
-    assert not twin.with_name("voxceleb.partial").exists()
-
-
-def test_twin_clips_sound(twin):
-    for row in read(twin):
-        info = soundfile.info(row.path)
-        assert (info.samplerate, info.channels, info.subtype) == (16_000, 1, "PCM_16")
-        wave, _ = soundfile.read(row.path)
-        assert 3.0 <= wave.size / 16_000 <= 4.5
-        assert 10 ** (-12.01 / 20) < np.abs(wave).max() < 10 ** (-0.99 / 20)
-        assert np.sqrt(np.mean(wave**2)) > 0.005
-
-
-def test_twin_sessions_differ_in_channel_and_clips_in_content(twin):
-    rows = list(read(twin))
-    assert len(set(tree_hashes(twin / "wav").values())) == len(rows)
-    peaks = {}
-    for row in rows:
-        peaks.setdefault(row.session, set()).add(round(float(np.abs(soundfile.read(row.path)[0]).max()), 3))
-    assert all(len(levels) == 1 for levels in peaks.values())
-    assert len({level for levels in peaks.values() for level in levels}) > 8
-
-
-def test_twin_trials_are_balanced_and_over_test_speakers(twin):
-    trials = read_trials(twin / "veri_test.txt")
-    test_files = {row.id.removeprefix("wav/") for row in read(twin) if row.split is Split.TEST}
-    assert set(trials["enroll"]) | set(trials["test"]) <= test_files
-    assert len(trials) == 2 * 2 * 6  # two speakers, six pairs of four clips, one nontarget each
-    assert trials["label"].sum() == len(trials) // 2
-    assert (trials["enroll"] != trials["test"]).all()
-
-
-@pytest.mark.slow
-def test_same_seed_same_bytes_in_another_process_and_other_seed_other_bytes(twin, tmp_path):
-    program = (
-        "import sys; from pathlib import Path; from voxbench.corpora.voxceleb import write_twin;"
-        "from voxbench.config import Twin;"
-        f"write_twin(Path(sys.argv[1]), Twin.model_validate({SETTINGS.model_dump(mode='json')!r}))"
-    )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "7"}
-    subprocess.run([sys.executable, "-c", program, str(tmp_path / "again")], check=True, env=environment)
-    assert tree_hashes(tmp_path / "again") == tree_hashes(twin)
-    write_twin(tmp_path / "other", SETTINGS.model_copy(update={"seed": 2}))
-    assert not set(tree_hashes(tmp_path / "other" / "wav").values()) & set(tree_hashes(twin / "wav").values())
-
-
-def test_more_clips_leave_the_first_ones_alone(twin, tmp_path):
-    """A draw depends on its own indices only, so a longer session extends a shorter one."""
-    write_twin(tmp_path / "short", SETTINGS.model_copy(update={"clips_per_session": 1}))
-    long = tree_hashes(twin / "wav")
-    short = tree_hashes(tmp_path / "short" / "wav")
-    assert short.items() <= long.items()
-
-
-def test_a_twin_never_overwrites_and_replaces_an_unfinished_one(twin, tmp_path):
-    with pytest.raises(InputError, match="not empty"):
-        write_twin(twin, SETTINGS)
-    (tmp_path / "new.partial").mkdir()
-    (tmp_path / "new.partial" / "half.wav").touch()
-    write_twin(
-        tmp_path / "new", SETTINGS.model_copy(update={"speakers": 4, "test_fraction": 0.5, "clips_per_session": 1})
-    )
-    assert not list((tmp_path / "new").rglob("half.wav"))
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"speakers": 7}, "expected an even"),
-        ({"test_fraction": 0.01}, "at least one speaker of each sex"),
-        ({"sessions_per_speaker": 1, "clips_per_session": 1}, "no target trial"),
-    ],
-)
-def test_impossible_casts_are_refused(tmp_path, change, message):
-    with pytest.raises(InputError, match=message):
-        write_twin(tmp_path / "twin", Twin.model_validate(SETTINGS.model_dump() | change))
-    assert not (tmp_path / "twin.partial").exists()

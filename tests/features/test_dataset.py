@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from voxbench.features.dataset import (
+    BalancedCrops,
     CropDataset,
     EvenCrops,
     ShuffledCrops,
@@ -12,6 +13,10 @@ from voxbench.features.dataset import (
     evaluation_loader,
     training_loader,
 )
+from voxbench.schema import InputError
+
+CLASSES = ("female", "male", "unknown")
+SKEWED = np.repeat([0, 1, 2], [70, 25, 6])[np.random.default_rng(0).permutation(101)]
 
 
 def test_cut_takes_the_frames_at_its_place():
@@ -41,9 +46,85 @@ def test_every_row_comes_once_an_epoch_and_epochs_differ():
     assert list(ShuffledCrops(20, seed=6)) != epochs[0]
 
 
+def test_the_order_and_the_places_of_an_epoch_stay_what_they_were():
+    """Recorded: other draws would move every result."""
+    sampler = ShuffledCrops(4, seed=5)
+    sampler.set_epoch(1)
+    assert [cut_at.row for cut_at in sampler] == [1, 0, 2, 3]
+    recorded = [0.19139654595447397, 0.6971855774231371, 0.649702008922733, 0.24677825717747182]
+    assert [cut_at.place for cut_at in sampler] == recorded
+
+
+def test_training_cuts_name_their_epoch_and_evaluation_has_no_draw():
+    for sampler in (ShuffledCrops(5, seed=1), BalancedCrops(SKEWED, CLASSES, seed=1)):
+        sampler.set_epoch(7)
+        cuts = iter(sampler)
+        sampler.set_epoch(8)
+        assert {cut_at.draw[0] for cut_at in cuts} == {7}
+    assert {cut_at.draw for cut_at in EvenCrops(5, 2)} == {None}
+
+
+def balanced(epoch, seed=1, targets=SKEWED):
+    sampler = BalancedCrops(targets, CLASSES, seed)
+    sampler.set_epoch(epoch)
+    cuts = list(sampler)
+    assert len(cuts) == len(sampler) == len(targets)
+    return cuts
+
+
+def test_balanced_epochs_have_every_class_equally_often():
+    remainders = np.zeros(3)
+    for epoch in range(60):
+        counts = np.bincount([SKEWED[cut_at.row] for cut_at in balanced(epoch)], minlength=3)
+        assert sorted(counts) == [33, 34, 34]
+        remainders += counts - 33
+    assert remainders.min() > 30, "no class may always lack the one more"
+
+
+def test_rare_rows_repeat_evenly_and_frequent_ones_do_not():
+    cuts = balanced(0)
+    times = np.bincount([cut_at.row for cut_at in cuts], minlength=101)
+    assert set(times[SKEWED == 0]) == {0, 1}
+    assert set(times[SKEWED == 1]) == {1, 2}
+    assert set(times[SKEWED == 2]) == {5, 6}
+    for row in range(101):
+        assert sorted(cut_at.draw[1] for cut_at in cuts if cut_at.row == row) == list(range(times[row]))
+    seen = {cut_at.row for epoch in range(15) for cut_at in balanced(epoch)}
+    assert seen == set(range(101)), "every row must have a chance"
+
+
+def test_balanced_epochs_are_shuffled_and_at_random_places():
+    cuts = balanced(0)
+    assert len({cut_at.place for cut_at in cuts}) == 101
+    assert all(0 <= cut_at.place < 1 for cut_at in cuts)
+    for part in (cuts[:50], cuts[50:]):
+        assert np.bincount([SKEWED[cut_at.row] for cut_at in part], minlength=3).min() > 8
+
+
+def test_a_balanced_epoch_can_be_repeated_without_those_before_it():
+    epochs = [balanced(epoch) for epoch in range(3)]
+    through = BalancedCrops(SKEWED, CLASSES, 1)
+    for epoch in range(3):
+        through.set_epoch(epoch)
+        assert list(through) == epochs[epoch]
+    assert len({tuple(cuts) for cuts in [*epochs, balanced(0, seed=2)]}) == 4
+
+
+def test_even_classes_are_seen_once_each():
+    cuts = balanced(4, targets=np.arange(30) % 3)
+    assert sorted(cut_at.row for cut_at in cuts) == list(range(30))
+
+
+def test_what_has_no_classes_or_misses_one_is_not_balanced():
+    with pytest.raises(InputError, match="'sampling', but no training row is male, unknown: use 'none'"):
+        BalancedCrops(np.array([0, 0]), CLASSES, seed=1)
+    with pytest.raises(InputError, match="the task has no classes: set it to 'none'"):
+        BalancedCrops(np.array([31.5, 40.0]), (), seed=1)
+
+
 def test_even_crops_are_spread_over_the_recording():
     assert [cut_at.place for cut_at in EvenCrops(1, 1)] == [0.5]
-    assert [tuple(cut_at) for cut_at in EvenCrops(2, 2)] == [(0, 0.25), (0, 0.75), (1, 0.25), (1, 0.75)]
+    assert [cut_at[:2] for cut_at in EvenCrops(2, 2)] == [(0, 0.25), (0, 0.75), (1, 0.25), (1, 0.75)]
 
 
 @pytest.fixture
@@ -62,6 +143,9 @@ def test_batches_carry_features_targets_and_rows(dataset):
     assert batch.features[:, 0, 0].tolist() == [4, 4, 3, 3]
 
 
-def test_a_last_training_batch_of_one_row_is_left_out(dataset):
-    assert [len(batch.row) for batch in training_loader(dataset, batch_size=4, seed=1)] == [4]
-    assert [len(batch.row) for batch in training_loader(dataset, batch_size=3, seed=1)] == [3, 2]
+@pytest.mark.parametrize(("batch_size", "sizes"), [(4, [4]), (3, [3, 2])])
+def test_a_last_training_batch_of_one_row_is_left_out(dataset, batch_size, sizes):
+    for sampler in (ShuffledCrops(5, seed=1), BalancedCrops(dataset.targets.numpy(), CLASSES[:2], seed=1)):
+        loader = training_loader(dataset, batch_size, sampler)
+        assert [len(batch.row) for batch in loader] == sizes
+        assert loader.sampler is sampler

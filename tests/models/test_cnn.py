@@ -21,7 +21,7 @@ COUNTS = {
     "efficientnet_b0": (4_009_534, 414_722),
 }
 VARIANTS = {variant.name: variant for variant in CNNS}
-NATIVE = CnnSettings(n_features=64, dropout=0.5, resize=None)
+NATIVE = CnnSettings(n_features=64, dropout=0.5, resize=None, stem="sum", initial=None)
 
 
 def count(module, only_trainable=False):
@@ -164,7 +164,7 @@ def test_inner_dropout_follows_the_settings_and_none_trails(name, n_dropouts):
 @pytest.mark.parametrize("dropout", [-0.1, 1.0, float("nan")])
 def test_dropout_out_of_range_is_refused(dropout):
     with pytest.raises(InputError, match=r"expected a probability in \[0, 1\)"):
-        CnnSettings(n_features=64, dropout=dropout, resize=None)
+        CnnSettings(n_features=64, dropout=dropout, resize=None, stem="sum", initial=None)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "densenet121", "mobilenet_v2", "efficientnet_b0"])

@@ -11,7 +11,7 @@ import torch
 from voxbench.models import TRAINABLE, create_model, freeze, list_models, spec
 from voxbench.schema import InputError, InputKind
 
-SETTINGS = {"n_features": 40, "dropout": 0.5, "recurrent_dropout": 0.3, "resize": 64}
+SETTINGS = {"n_features": 40, "dropout": 0.5, "recurrent_dropout": 0.3, "resize": 64, "stem": "sum", "initial": None}
 SHAPES = {InputKind.SPECTROGRAM: (2, 40, 90), InputKind.CEPSTRA: (2, 40, 30)}
 
 
@@ -109,6 +109,8 @@ def test_safetensors_round_trip_changes_nothing(named_encoder):
 
 def test_head_freezes_the_whole_encoder(named_encoder):
     name, encoder = named_encoder
+    if encoder.upper is None:
+        pytest.skip("has no published weights: never frozen")
     freeze(encoder, "head")
     encoder.train()
     assert not any(parameter.requires_grad for parameter in encoder.parameters())
@@ -119,6 +121,8 @@ def test_head_freezes_the_whole_encoder(named_encoder):
 
 def test_training_step_changes_the_upper_part_only(named_encoder):
     name, encoder = named_encoder
+    if encoder.upper is None:
+        pytest.skip("has no published weights: never frozen")
     freeze(encoder, "upper")
     before = {key: value.clone() for key, value in encoder.state_dict().items()}
     trainable = [parameter for parameter in encoder.parameters() if parameter.requires_grad]
@@ -128,6 +132,17 @@ def test_training_step_changes_the_upper_part_only(named_encoder):
     upper = tuple(f"{part}." for part in encoder.upper)
     assert changed
     assert all(key.startswith(upper) for key in changed)
+
+
+@pytest.mark.parametrize("trainable", TRAINABLE)
+def test_what_can_only_start_at_random_is_never_frozen(named_encoder, trainable):
+    name, encoder = named_encoder
+    if encoder.upper is not None:
+        assert spec(name).pretrained, "a part is frozen by this model, so weights for it must exist"
+        pytest.skip("has published weights")
+    freeze(encoder, trainable)
+    assert all(parameter.requires_grad for parameter in encoder.parameters())
+    assert all(module.training for module in encoder.modules())
 
 
 def test_freeze_all_undoes_a_freeze(named_encoder):

@@ -17,7 +17,7 @@ def test_families_partition_the_models():
 
 def test_spec_tells_what_a_model_eats_and_needs():
     assert spec("resnet18").input_kind is InputKind.SPECTROGRAM
-    assert spec("resnet18").accepts == ("n_features", "dropout", "resize")
+    assert spec("resnet18").accepts == ("n_features", "dropout", "resize", "stem", "initial")
     assert spec("bilstm_h128_l1").input_kind is InputKind.CEPSTRA
     assert spec("bilstm_h128_l1").accepts == ("n_features", "recurrent_dropout")
 
@@ -33,7 +33,7 @@ def test_unknown_family_names_the_closest_one():
 
 
 def test_unknown_setting_names_the_closest_and_all_accepted_ones():
-    expected = r"'drop_out' \(did you mean 'dropout'.*takes: n_features, dropout, resize"
+    expected = r"'drop_out' \(did you mean 'dropout'.*takes: n_features, dropout, resize, stem, initial"
     with pytest.raises(InputError, match=expected):
         create_model("resnet18", n_features=64, drop_out=0.5, resize=None)
 

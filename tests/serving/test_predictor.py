@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from serving.clips import bad_clips, base64_text, clip, encoded, good_clips
-from stages.pipeline import BENCHMARK, manifest_of
+from stages.pipeline import BENCHMARK, manifest_of, models_of
 from voxbench.schema import AudioError, InputError
 from voxbench.serving.bundle import read_bundle
 from voxbench.serving.predictor import Predictor
@@ -17,10 +17,6 @@ from voxbench.tracking.store import connect
 
 BAD = bad_clips()
 SCORES = ["p_female", "p_male"]
-
-
-def models_of(finished):
-    return sorted(path.name for path in finished.models(BENCHMARK).iterdir())
 
 
 def stored_scores(finished, model):

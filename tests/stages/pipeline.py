@@ -1,6 +1,7 @@
 """The tiny pipeline, computed once and copied for those who change it."""
 
 import hashlib
+import json
 import shutil
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,8 @@ from ruamel.yaml import YAML
 
 from tiny import tiny_workspace, write_params
 from voxbench.features.store import RaggedStore, read_notes, write_shard
+from voxbench.stages.ablate import ablate
+from voxbench.stages.cross import cross
 from voxbench.stages.features import features
 from voxbench.stages.finetune import finetune
 from voxbench.stages.prepare import prepare
@@ -19,8 +22,10 @@ from voxbench.stages.repeat import repeat
 from voxbench.stages.select import select
 from voxbench.stages.workspace import Workspace, open_workspace
 from voxbench.tracking.store import connect
+from voxbench.training.jobs import Finished
 
-CORPUS, BENCHMARK = "tiny", "gender-tiny"
+CORPUS, BENCHMARK, HEIR = "tiny", "gender-tiny", "age-tiny"
+BENCHMARKS = (BENCHMARK, HEIR)
 STORE = "mlflow.db"
 
 
@@ -39,9 +44,56 @@ def build_featured(base: Path) -> Workspace:
 def build_finished(base: Path) -> Workspace:
     """Go through the whole pipeline but for the report."""
     workspace = copy_of(build_featured(base), base / "finished")
-    for stage in (select, finetune, repeat):
-        stage(workspace, BENCHMARK)
+    run_all(workspace)
     return workspace
+
+
+def run_all(workspace: Workspace) -> None:
+    """Run every stage from selection to the crossing of corpora."""
+    select(workspace, BENCHMARK)
+    for name in BENCHMARKS:
+        for stage in (finetune, repeat, ablate):
+            stage(workspace, name)
+    cross(workspace)
+
+
+def own(workspace: Workspace, name: str = BENCHMARK) -> dict[str, Path]:
+    """Return the folders whose bytes the stages of a benchmark answer for, by stage."""
+    return {
+        "select": workspace.results(BENCHMARK, "select"),
+        "finetune": workspace.models(name),
+        "repeat": workspace.results(name, "repeat"),
+        "ablate": workspace.results(name, "ablate"),
+    }
+
+
+def folders_of(workspace: Workspace) -> list[Path]:
+    """Return every folder that `run_all` wrote, but for the MLflow store."""
+    found = {folder: None for name in BENCHMARKS for folder in own(workspace, name).values()}
+    return [*found, workspace.results("cross", "")]
+
+
+def selection_of(workspace: Workspace) -> dict:
+    return json.loads((workspace.results(BENCHMARK, "select") / "selection.json").read_text())
+
+
+def models_of(workspace: Workspace) -> list[str]:
+    """Return the names of the finalists, in the order of selection."""
+    return [finalist["model"] for finalist in selection_of(workspace)["finalists"]]
+
+
+def write_selection(workspace: Workspace, selection: dict) -> None:
+    (workspace.results(BENCHMARK, "select") / "selection.json").write_text(json.dumps(selection))
+
+
+def selected_copy(finished: Workspace, root: Path, change=lambda params: None) -> Workspace:
+    """Copy a finished workspace without what the stages after selection wrote."""
+    copy = copy_of(finished, root, change)
+    for name in BENCHMARKS:
+        for stage, folder in own(copy, name).items():
+            if stage != "select":
+                shutil.rmtree(folder)
+    return copy
 
 
 def copy_of(workspace: Workspace, root: Path, change=lambda params: None) -> Workspace:
@@ -91,6 +143,20 @@ def featured(tmp_path_factory):
 def finished(tmp_path_factory):
     """Return the tiny workspace with everything but the report; read it only."""
     return build_finished(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Return a list to which every job that was really trained in this process adds its folder's name."""
+    names, finish = [], Finished.__init__
+
+    def count(self, job, *rest, **facts):
+        finish(self, job, *rest, **facts)
+        if self.seconds is not None:
+            names.append(job.folder.name)
+
+    monkeypatch.setattr(Finished, "__init__", count)
+    return names
 
 
 @pytest.fixture

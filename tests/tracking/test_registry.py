@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from mlflow.tracking import MlflowClient
 
-from stages.pipeline import BENCHMARK
+from stages.pipeline import BENCHMARK, BENCHMARKS, HEIR, models_of
 from voxbench.artifacts import read_json
 from voxbench.tracking import registry
 from voxbench.tracking.registry import CHALLENGER, CHAMPION, Candidate, Served, register
@@ -20,33 +20,36 @@ def client(finished):
     return MlflowClient(store, registry_uri=store)
 
 
-def best_of(finished, model):
-    folder = finished.models(BENCHMARK) / model
+METRICS = {BENCHMARK: "valid_accuracy", HEIR: "valid_mae"}
+
+
+def best_of(finished, name, model):
+    folder = finished.models(name) / model
     return pd.read_csv(folder / "history.csv").iloc[read_json(folder / "job.json")["summary"]["best_epoch"]]
 
 
-def test_every_finalist_is_a_version_with_its_run(finished, client):
-    models = {path.name for path in finished.models(BENCHMARK).iterdir()}
-    versions = client.search_model_versions(f"name = '{BENCHMARK}'")
-    assert {version.tags["model"] for version in versions} == models
-    assert len(versions) == len(models) == 2
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_every_finalist_is_a_version_with_its_run(finished, client, name):
+    versions = client.search_model_versions(f"name = '{name}'")
+    assert sorted(version.tags["model"] for version in versions) == sorted(models_of(finished))
     for version in versions:
         run = client.get_run(version.run_id)
         assert run.info.run_name == version.tags["model"]
         assert run.data.tags["stage"] == "finetune"
         assert run.info.status == "FINISHED"
-        value = best_of(finished, version.tags["model"])["valid_accuracy"]
+        value = best_of(finished, name, version.tags["model"])[METRICS[name]]
         assert float(version.tags["valid_metric"]) == pytest.approx(value, abs=1e-6)
 
 
-def test_the_champion_is_the_best_on_validation(finished, client):
-    models = [path.name for path in finished.models(BENCHMARK).iterdir()]
-
+@pytest.mark.parametrize(("name", "sign"), [(BENCHMARK, -1), (HEIR, 1)])
+def test_the_champion_is_the_best_on_validation_and_the_first_of_the_ranking(finished, client, name, sign):
     def rank(model):
-        return -best_of(finished, model)["valid_accuracy"], best_of(finished, model)["valid_loss"]
+        best = best_of(finished, name, model)
+        return sign * best[METRICS[name]], best["valid_loss"]
 
-    roles = [client.get_model_version_by_alias(BENCHMARK, role).tags["model"] for role in (CHAMPION, CHALLENGER)]
-    assert roles == sorted(models, key=rank)
+    roles = [client.get_model_version_by_alias(name, role).tags["model"] for role in (CHAMPION, CHALLENGER)]
+    assert roles == sorted(models_of(finished), key=rank)
+    assert roles == [row["model"] for row in read_json(finished.models(name) / "ranking.json")]
 
 
 @pytest.fixture

@@ -1,5 +1,16 @@
-"""The tiny pipeline's states, as `stages/pipeline.py` builds them once for all rooms."""
+"""The tiny pipeline's states, as `stages/pipeline.py` builds them once for all rooms, and one with ages."""
 
-from stages.pipeline import copied, featured, finished
+import pytest
 
-__all__ = ["copied", "featured", "finished"]
+from stages.pipeline import copied, copy_of, featured, finished
+from training.recipes import give_ages
+
+__all__ = ["aged", "copied", "featured", "finished"]
+
+
+@pytest.fixture(scope="session")
+def aged(featured, tmp_path_factory):
+    """Return a copy of the featured workspace whose speakers have ages; read it only."""
+    copy = copy_of(featured, tmp_path_factory.mktemp("aged") / "copy")
+    give_ages(copy)
+    return copy

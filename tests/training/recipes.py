@@ -1,15 +1,19 @@
 """Small training runs on the tiny corpus."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
-from stages.pipeline import BENCHMARK, CORPUS
+from stages.pipeline import CORPUS, manifest_of
 from voxbench.config import Schedule
 from voxbench.schema import Split
+from voxbench.training.data import AudioSource
 from voxbench.training.fit import Recipe
-from voxbench.training.jobs import Job, Source
+from voxbench.training.jobs import Job, Source, run_jobs
 
-LSTM, CNN = "bilstm_h128_l1", "resnet18"
+LSTM, CNN, SMALL_CNN = "bilstm_h128_l1", "resnet18", "mobilenet_v2"
+TASK = "gender"
 
 
 class KilledError(Exception):
@@ -41,18 +45,54 @@ def recipe(workspace, model=LSTM, *, seed=1, per_class=4, epochs=2, plan=None, *
     )
 
 
-def source(workspace):
-    task = workspace.params.benchmark(BENCHMARK).task
-    return Source(task, workspace.prepared(CORPUS), workspace.features(CORPUS))
+def augmented(workspace, **steps):
+    """Return the tiny corpus's augmentation, each recording's, with some steps in it."""
+    return workspace.params.training.augmentation.model_copy(update={"probability": 1.0} | steps)
 
 
-def load(workspace, one):
-    return source(workspace).load(one)
+def source(workspace, task=TASK, split_column="split"):
+    corpus = workspace.params.corpus(CORPUS)
+    return Source(
+        task=task,
+        audio=AudioSource(workspace.prepared(CORPUS), corpus.features, corpus.cleaning.sample_rate_hz),
+        features=workspace.features(CORPUS),
+        split_column=split_column,
+        root=workspace.root,
+        weights=workspace.weights,
+    )
 
 
-def job(workspace, folder, one, **changes):
+def load(workspace, one, task=TASK, split_column="split"):
+    return source(workspace, task, split_column).load(one)
+
+
+def job(workspace, folder, one, task=TASK, **changes):
     kept = {"metric": "accuracy", "scored": (Split.VALID,), "keep_weights": False, "pruning": None}
-    return Job(folder, source(workspace), one, **(kept | changes))
+    return Job(folder, source(workspace, task), one, **(kept | changes))
+
+
+def run(jobs, workers=1):
+    return list(run_jobs(jobs, workers))
+
+
+def write_manifest(workspace, manifest):
+    manifest.to_parquet(workspace.prepared(CORPUS) / "manifest.parquet", index=False)
+
+
+def give_ages(workspace):
+    """Give the tiny corpus ages that its two pitches tell: high voices are 20 to 29, low ones 60 to 69."""
+    manifest = manifest_of(workspace)
+    decade = manifest["gender"].map({"female": 20.0, "male": 60.0})
+    write_manifest(workspace, manifest.assign(age_years=decade + manifest["speaker"].str[1:].astype(int) % 10))
+
+
+def lopsided(data, keep):
+    """Leave `keep` of the men among the training rows, and half as many among the validation rows."""
+    rows = data.rows
+    place = rows.groupby(["split", "gender"]).cumcount()
+    men, train = rows["gender"] == "male", rows["split"] == Split.TRAIN
+    lost = men & ((train & (place >= keep)) | ((rows["split"] == Split.VALID) & (place >= keep // 2)))
+    return replace(data, rows=rows[~lost].reset_index(drop=True))
 
 
 def assert_equal(ours, theirs):

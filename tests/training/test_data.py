@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.pipeline import CORPUS, manifest_of
-from training.recipes import LSTM, load, recipe
+from stages.pipeline import manifest_of
+from training.recipes import LSTM, give_ages, load, recipe, write_manifest
 from voxbench.features.dataset import Cut
 from voxbench.schema import InputError, Split
 from voxbench.training.data import subset
@@ -43,6 +43,49 @@ def test_no_limit_takes_all_rows(uneven):
     assert subset(*uneven, None, seed=1) is uneven[0]
 
 
+@pytest.mark.parametrize(("per_class", "expected"), [(1, 1), (5, 5), (999, 32), (None, 32)])
+def test_a_value_has_one_class(aged, per_class, expected):
+    data = load(aged, recipe(aged, LSTM), "age_years")
+    rows = data.training_rows(per_class, seed=1)
+    assert len(rows) == expected
+    whole = data.split(Split.TRAIN)["id"]
+    assert rows["id"].tolist() == whole[whole.isin(rows["id"])].tolist()
+
+
+def test_training_rows_are_so_many_of_each_class(data):
+    assert data.training_rows(3, seed=1)["gender"].value_counts().to_dict() == {"female": 3, "male": 3}
+    assert set(data.training_rows(None, seed=1)["split"]) == {"train"}
+
+
+def test_a_value_task_knows_the_rows_with_a_number(copied):
+    give_ages(copied)
+    manifest = manifest_of(copied)
+    manifest.loc[[2, 9], "age_years"] = None
+    write_manifest(copied, manifest)
+    data = load(copied, recipe(copied, LSTM), "age_years")
+    kept = manifest.drop([2, 9])
+    assert data.rows["id"].tolist() == kept["id"].tolist()
+    train = data.split(Split.TRAIN)
+    assert data.dataset(train).targets.tolist() == kept.loc[kept["split"] == Split.TRAIN, "age_years"].tolist()
+
+
+@pytest.mark.parametrize("split", list(Split))
+def test_the_leaky_column_gives_its_own_rows(featured, split):
+    manifest = manifest_of(featured)
+    leaky = load(featured, recipe(featured, LSTM), split_column="split_utterance")
+    rows = leaky.split(split)
+    assert rows["id"].tolist() == manifest.loc[manifest["split_utterance"] == split, "id"].tolist()
+    assert set(rows["split"]) == {split.value}
+
+
+def test_the_leaky_column_shares_speakers_and_has_its_own_digest(featured, data):
+    leaky = load(featured, recipe(featured, LSTM), split_column="split_utterance")
+    for view, shared in ((data, False), (leaky, True)):
+        train, test = (set(view.split(split)["speaker"]) for split in (Split.TRAIN, Split.TEST))
+        assert bool(train & test) == shared
+    assert leaky.features_digest != data.features_digest
+
+
 @pytest.mark.parametrize("split", list(Split))
 def test_a_split_holds_its_rows_in_the_order_of_the_manifest(featured, data, split):
     manifest = manifest_of(featured)
@@ -52,7 +95,7 @@ def test_a_split_holds_its_rows_in_the_order_of_the_manifest(featured, data, spl
 def test_rows_without_a_label_are_left_out(copied):
     manifest = manifest_of(copied)
     manifest.loc[[0, 5], "gender"] = None
-    manifest.to_parquet(copied.prepared(CORPUS) / "manifest.parquet", index=False)
+    write_manifest(copied, manifest)
     data = load(copied, recipe(copied, LSTM))
     assert data.rows["id"].tolist() == manifest["id"].drop([0, 5]).tolist()
 
@@ -60,7 +103,7 @@ def test_rows_without_a_label_are_left_out(copied):
 def test_a_split_without_labelled_rows_is_refused(copied):
     manifest = manifest_of(copied)
     manifest.loc[manifest["split"] == Split.VALID, "gender"] = None
-    manifest.to_parquet(copied.prepared(CORPUS) / "manifest.parquet", index=False)
+    write_manifest(copied, manifest)
     with pytest.raises(InputError, match="task 'gender' has no labelled rows in the valid split"):
         load(copied, recipe(copied, LSTM)).split(Split.VALID)
 

@@ -1,29 +1,25 @@
 """Jobs: done once, redone when anything that decides has changed, the same however they are run."""
 
-import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+import torchvision
 from safetensors.numpy import load_file
+from safetensors.torch import save_file
 
-from stages.pipeline import CORPUS, copy_of, fingerprints, manifest_of, rewrite_features
-from training.recipes import CNN, KilledError, assert_equal, job, killed_in, load, recipe, schedule
-from voxbench import artifacts as artifacts_module
-from voxbench.artifacts import read_json, write_json
+from stages.pipeline import fingerprints, rewrite_features
+from training.recipes import CNN, SMALL_CNN, KilledError, job, killed_in, load, recipe, run, schedule
+from voxbench.artifacts import read_json
 from voxbench.schema import InputError, Split
 from voxbench.training import jobs as jobs_module
 from voxbench.training.fit import fit
-from voxbench.training.jobs import code_digest, discard_others, job_digest, refuse_diverged, run_jobs, train_job
+from voxbench.training.jobs import discard_others, finished_before, job_digest, refuse_diverged, run_jobs
 from voxbench.training.module import TrainingModule
 from voxbench.training.pruning import FrozenHistory
 
 PROMISED = {"job.json", "history.csv", "scores.parquet"}
-
-
-def run(jobs, workers=1):
-    return list(run_jobs(jobs, workers))
 
 
 def stamps(folder):
@@ -47,7 +43,7 @@ def test_a_job_leaves_what_it_promises(quick):
     assert scores["id"].tolist() == expected
     assert {"id", "speaker", "session", "gender", "split", "truth", "p_female", "p_male"} == set(scores.columns)
     assert [("female", "male")[truth] for truth in scores["truth"]] == scores["gender"].tolist()
-    fitted = fit(one.recipe, data, one.metric)
+    fitted = fit(one.recipe, data, one.metric, None)
     assert finished.history.to_dict("records") == [
         pytest.approx(epoch, rel=1e-15, nan_ok=True) for epoch in fitted.history
     ]
@@ -70,72 +66,6 @@ def test_a_finished_job_is_not_redone(quick):
     assert stamps(one.folder) == before
     assert (first.seconds is None, second.seconds is None) == (False, True)
     assert replace(first, seconds=None) == second
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda one: replace(one, recipe=replace(one.recipe, seed=2)),
-        lambda one: replace(one, recipe=replace(one.recipe, model="bilstm_h128_l2")),
-        lambda one: replace(one, recipe=replace(one.recipe, train_per_class=5)),
-        lambda one: replace(one, recipe=replace(one.recipe, schedule=schedule(max_epochs=1, patience=2))),
-        lambda one: replace(one, recipe=replace(one.recipe, training=_with(one, dropout=0.1))),
-        lambda one: replace(one, recipe=replace(one.recipe, training=_with(one, evaluation_crops=1))),
-        lambda one: replace(one, metric="roc_auc"),
-        lambda one: replace(one, scored=(Split.TEST,)),
-        lambda one: replace(one, keep_weights=True),
-        lambda one: replace(one, pruning=FrozenHistory((), True, 50.0, 0)),
-    ],
-)
-def test_a_job_is_redone_when_what_is_asked_has_changed(quick, change):
-    one = quick()
-    run([one])
-    (again,) = run([change(one)])
-    assert again.seconds is not None
-    (kept,) = run([change(one)])
-    assert kept.seconds is None
-
-
-def _with(one, **changes):
-    return one.recipe.training.model_copy(update=changes)
-
-
-def _relabel(manifest):
-    rows = manifest["split"] == Split.TRAIN
-    manifest.loc[rows, "gender"] = manifest.loc[rows, "gender"].map({"female": "male", "male": "female"})
-
-
-def _exchange_valid_and_test(manifest):
-    manifest["split"] = manifest["split"].replace({"valid": "test", "test": "valid"})
-
-
-def _rename_a_speaker(manifest):
-    manifest.loc[manifest["split"] == Split.VALID, "speaker"] += "x"
-
-
-@pytest.mark.parametrize("change", [_relabel, _exchange_valid_and_test, _rename_a_speaker])
-def test_a_job_is_redone_when_labels_or_splits_have_changed(copied, tmp_path, change):
-    """The audio is the same, and so are its features."""
-    one = job(copied, tmp_path / "a", recipe(copied, epochs=1))
-    run([one])
-    manifest = manifest_of(copied)
-    change(manifest)
-    manifest.to_parquet(copied.prepared(CORPUS) / "manifest.parquet", index=False)
-    (again,) = run([one])
-    assert again.seconds is not None, "kept, though the rows have changed"
-
-
-def test_a_job_is_redone_when_its_features_have_changed_and_only_then(copied, tmp_path):
-    one = job(copied, tmp_path / "a", recipe(copied, epochs=1))
-    run([one])
-    about = copied.features(CORPUS) / "features.json"
-    content = read_json(about)
-    content["spectrogram"]["digest"] = "another"
-    write_json(about, content)
-    assert run([one])[0].seconds is None, "an LSTM does not read spectrograms"
-    content["cepstra"]["digest"] = "another"
-    write_json(about, content)
-    assert run([one])[0].seconds is not None
 
 
 def test_a_job_without_its_record_is_redone(quick):
@@ -230,7 +160,7 @@ def test_a_killed_job_goes_on_from_its_checkpoint(featured, quick, tmp_path, mon
     data = load(featured, one.recipe)
     wanted = job_digest(one, data.features_digest)
     with pytest.raises(KilledError):
-        fit(one.recipe, data, one.metric, killed_in(2), one.folder.with_name("a.partial") / wanted)
+        fit(one.recipe, data, one.metric, None, killed_in(2), one.folder.with_name("a.partial") / wanted)
     epochs, start = [], TrainingModule.on_train_epoch_start
     monkeypatch.setattr(
         TrainingModule, "on_train_epoch_start", lambda module: epochs.append(module.current_epoch) or start(module)
@@ -315,67 +245,48 @@ def test_a_sound_job_is_returned(quick):
     assert refuse_diverged(finished) is finished
 
 
-def test_equal_work_in_another_folder_has_an_equal_digest(featured, tmp_path):
-    copy = copy_of(featured, tmp_path / "copy")
-    ours, theirs = (job(each, tmp_path / each.root.name, recipe(each)) for each in (featured, copy))
-    digests = [job_digest(one, one.source.load(one.recipe).features_digest) for one in (ours, theirs)]
-    assert digests[0] == digests[1]
-    first, second = (train_job(one, wanted) for one, wanted in zip((ours, theirs), digests, strict=True))
-    assert list(fingerprints(first.job.folder).values()) == list(fingerprints(second.job.folder).values())
+def test_a_job_that_another_stage_did_is_found(quick):
+    (done,) = run([quick()])
+    assert finished_before(quick(), "voxbench finetune x") == replace(done, seconds=None)
 
 
-@pytest.fixture
-def package(tmp_path, monkeypatch):
-    """Return a copy of the package, of which the digest is taken."""
-    copy = tmp_path / "voxbench"
-    source = Path(artifacts_module.__file__).parent
-    shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(artifacts_module, "__file__", str(copy / "artifacts.py"))
-    return copy
+@pytest.mark.parametrize("changes", [{"name": "b"}, {"seed": 2}])
+def test_a_job_that_no_stage_did_names_the_command_that_does_it(quick, changes):
+    run([quick()])
+    one = quick(**changes)
+    with pytest.raises(InputError, match=f"no finished run in {one.folder.name}, .* run `voxbench finetune x` first"):
+        finished_before(one, "voxbench finetune x")
+    assert not one.folder.with_name("b").exists()
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "training/fit.py",
-        "training/pruning.py",
-        "features/dataset.py",
-        "models/cnn.py",
-        "tasks/classification.py",
-        "metrics/roc.py",
-        "audio/cleaning.py",
-        "seeding.py",
-        "schema.py",
-    ],
-)
-def test_a_changed_source_file_changes_the_code_digest(package, name):
-    before = code_digest.__wrapped__()
-    assert before == code_digest.__wrapped__()
-    with (package / name).open("a", encoding="utf-8") as stream:
-        stream.write("\nANSWER = 42\n")
-    assert code_digest.__wrapped__() != before
+def test_a_network_starts_from_the_named_file_and_its_job_says_so(copied, tmp_path):
+    torch.manual_seed(3)
+    published = torchvision.models.mobilenet_v2(weights=None).state_dict()
+    save_file(published, copied.root / "own.safetensors")
+    still = recipe(copied, SMALL_CNN, epochs=1, learning_rate=1e-30, weights="own.safetensors", stem="mean")
+    (finished,) = run([job(copied, tmp_path / "a", still, keep_weights=True)])
+    assert finished.initial == "own.safetensors"
+    stored = load_file(finished.job.folder / "weights.safetensors")
+    for name, value in published.items():
+        if name.endswith(".weight") and not name.startswith("classifier"):
+            expected = value.mean(1, keepdim=True) if name == "features.0.0.weight" else value
+            assert torch.equal(torch.from_numpy(stored[f"encoder.network.{name}"]), expected), name
 
 
-def test_a_new_source_file_changes_the_code_digest(package):
-    before = code_digest.__wrapped__()
-    (package / "models" / "new.py").write_text("")
-    assert code_digest.__wrapped__() != before
+def test_what_starts_from_random_weights_says_so(copied, tmp_path):
+    """ImageNet weights of an LSTM do not exist."""
+    finished = run(
+        [job(copied, tmp_path / word, recipe(copied, epochs=1, weights=word)) for word in ("imagenet", "random")]
+    )
+    assert [one.initial for one in finished] == ["random", "random"]
+    assert [read_json(one.job.folder / "job.json")["summary"]["initial"] for one in finished] == ["random", "random"]
 
 
-@pytest.mark.parametrize("name", ["reporting/page.py", "tracking/runs.py", "serving/contract.py", "stages/repeat.py"])
-def test_what_changes_no_number_does_not_change_the_code_digest(package, name):
-    before = code_digest.__wrapped__()
-    (package / name).write_text("")
-    assert code_digest.__wrapped__() == before
-
-
-def test_other_versions_of_a_library_change_the_code_digest(monkeypatch):
-    before = code_digest.__wrapped__()
-    monkeypatch.setattr(jobs_module, "version", lambda name: "0" if name == "torch" else "1")
-    assert code_digest.__wrapped__() != before
-
-
-def test_the_same_digest_means_the_same_result(featured, quick):
-    one = quick()
-    data = one.source.load(one.recipe)
-    assert_equal(fit(one.recipe, data, one.metric), fit(one.recipe, load(featured, one.recipe), one.metric))
+def test_weights_that_were_not_fetched_are_refused_before_any_training(copied, tmp_path, monkeypatch):
+    monkeypatch.setattr(jobs_module, "fit", None)
+    jobs = [
+        job(copied, tmp_path / model, recipe(copied, model, epochs=1, weights="imagenet"))
+        for model in ("bilstm_h128_l1", SMALL_CNN)
+    ]
+    with pytest.raises(InputError, match="run `voxbench weights fetch mobilenet_v2`"):
+        run(jobs)

@@ -40,6 +40,9 @@ F0_BOUNDS_HZ = (70.0, 330.0)
 REFERENCE_AGE_YEARS = 40.0
 """The age at which the table holds; also taken for a speaker of unknown age."""
 
+AGE_EXAGGERATION = 2.0
+"""How much faster than people these voices age, so that the few hundred clips of a demo suffice to learn it."""
+
 FORMANTS = 9
 """eSpeak's peaks 0..8: 0 lies below the first formant, 6..8 shape the high frequencies."""
 
@@ -82,8 +85,8 @@ def draw_voice(generator: np.random.Generator, gender: str, age_years: float | N
     if gender not in GENDERS:
         raise InputError(f"unknown gender {gender!r}{closest(gender, GENDERS)}; known: {', '.join(GENDERS)}")
     age = REFERENCE_AGE_YEARS if age_years is None else age_years
-    years = age - REFERENCE_AGE_YEARS
-    drift_hz = -0.5 * years if gender == "female" else 1.0 * max(0.0, age - 60.0)
+    years = AGE_EXAGGERATION * (age - REFERENCE_AGE_YEARS)
+    drift_hz = -0.5 * years if gender == "female" else max(0.0, years - AGE_EXAGGERATION * (60.0 - REFERENCE_AGE_YEARS))
     pitch_hz = float(np.clip(generator.normal(*MEAN_F0_HZ[gender]) + drift_hz, *F0_BOUNDS_HZ))
     scale = generator.normal(*FORMANT_SCALE[gender])
     frequencies = 100.0 * scale * (1.0 + generator.normal(0.0, 0.04, FORMANTS))
@@ -197,9 +200,9 @@ def _language_text(language: str) -> str:
     return files[language].read_text(encoding="utf-8")
 
 
-_WORDS = {
-    key: words.split()
-    for key, words in {
+_GRAMMARS = {
+    "en": {
+        "sentence": "the adjective noun verb the noun place the adjective noun",
         "adjective": "quiet old narrow yellow clever heavy young bitter famous early gentle northern broken"
         " simple golden curious empty cheerful careful distant",
         "noun": "teacher river garden window doctor station bridge morning market village sailor kitchen"
@@ -209,20 +212,44 @@ _WORDS = {
         "place": "behind beside above without near around beyond against under before",
         "time": "yesterday today tonight twice again quickly slowly together already forever once eventually",
         "opening": "Perhaps However Suddenly Meanwhile Later Usually Often Apparently Fortunately Afterwards",
-    }.items()
+    },
+    "ru": {  # who: masculine nominative; what: feminine accusative; where: masculine genitive
+        "sentence": "какой кто сделал какую что рядом какого чего",
+        "какой": "старый молодой высокий добрый весёлый строгий усталый знакомый тихий смелый мудрый вежливый"
+        " ленивый сильный хитрый рыжий скромный бывший известный счастливый",
+        "кто": "учитель доктор моряк сосед мальчик художник капитан повар рыбак садовник гость брат пекарь лётчик"
+        " сторож музыкант инженер охотник кузнец почтальон",
+        "сделал": "нашёл увидел забыл купил спрятал потерял вспомнил описал проверил починил показал заметил"
+        " выбрал принёс измерил оставил продал украсил поднял получил",
+        "какую": "старую новую жёлтую тяжёлую красивую пустую длинную странную лёгкую большую синюю круглую"
+        " дорогую редкую тёмную широкую простую чужую яркую узкую",
+        "что": "книгу лампу лодку картину газету машину шляпу дверь сумку карту чашку рыбу лестницу монету"
+        " крышу скрипку тетрадь клетку верёвку корзину",
+        "рядом": "около возле вокруг вдоль позади напротив близ посреди",
+        "какого": "узкого северного каменного зелёного дальнего шумного городского пустого древнего белого"
+        " холодного высокого широкого тёмного нового маленького",
+        "чего": "моста сада леса рынка города вокзала дворца дома завода озера музея поля театра острова порта двора",
+        "time": "вчера сегодня утром вечером снова быстро медленно вместе однажды наконец случайно летом",
+        "opening": "Наверное Однако Кажется Конечно Пожалуй Впрочем Говорят Возможно Вероятно Действительно",
+    },
 }
+_WORDS = {language: {kind: words.split() for kind, words in grammar.items()} for language, grammar in _GRAMMARS.items()}
 
 
-def invent_sentence(generator: np.random.Generator) -> str:
-    """Invent an English sentence of 9 to 12 words from a fixed grammar (over 10^9 different ones)."""
+def invent_sentence(generator: np.random.Generator, language: str) -> str:
+    """Invent a sentence of 8 to 12 words from a fixed grammar (over 10^9 different ones).
+
+    `language` is eSpeak's (`en-US`, `ru`); its part before the hyphen must have a grammar here, or InputError
+    is raised.
+    """
+    words = _WORDS.get(language.split("-")[0])
+    if words is None:
+        raise InputError(f"no sentences in {language!r}{closest(language, _WORDS)}; known: {', '.join(_WORDS)}")
 
     def pick(kind: str) -> str:
-        return str(generator.choice(_WORDS[kind]))
+        return str(generator.choice(words[kind]))
 
-    sentence = (
-        f"the {pick('adjective')} {pick('noun')} {pick('verb')} the {pick('noun')}"
-        f" {pick('place')} the {pick('adjective')} {pick('noun')}"
-    )
+    sentence = " ".join(pick(word) if word in words else word for word in words["sentence"])
     if generator.random() < 0.5:
         sentence = f"{pick('opening')}, {sentence}"
     if generator.random() < 0.5:

@@ -1,33 +1,32 @@
 """`params.yaml` as frozen, typed sections."""
 
-from voxbench.config.loading import load_params
-from voxbench.config.sections import (
-    Benchmark,
-    Cleaning,
-    Corpus,
-    Features,
+from voxbench.config.base import Section, Trainable, changed
+from voxbench.config.corpora import Cleaning, Corpus, Features, Splitting, Twin
+from voxbench.config.learning import (
+    Ablation,
+    Augmentation,
     Finetune,
-    Parallel,
-    Params,
     Range,
     Repeat,
-    Report,
     Schedule,
-    Section,
     Selection,
     Space,
-    Splitting,
-    Trainable,
+    Study,
     Training,
-    Twin,
+    Variant,
 )
+from voxbench.config.loading import load_params
+from voxbench.config.sections import Benchmark, Learning, Parallel, Params, Report
 
 __all__ = [
+    "Ablation",
+    "Augmentation",
     "Benchmark",
     "Cleaning",
     "Corpus",
     "Features",
     "Finetune",
+    "Learning",
     "Parallel",
     "Params",
     "Range",
@@ -38,8 +37,11 @@ __all__ = [
     "Selection",
     "Space",
     "Splitting",
+    "Study",
     "Trainable",
     "Training",
     "Twin",
+    "Variant",
+    "changed",
     "load_params",
 ]

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from voxbench.config.sections import Params, Section
+from voxbench.config.base import Section
+from voxbench.config.sections import Params
 from voxbench.registry import closest
 from voxbench.schema import InputError
 

@@ -1,226 +1,43 @@
-"""`params.yaml`, parsed once into frozen, typed sections.
-
-Unknown keys are refused with the closest known name, and nothing that changes a number has a
-default here: a hidden default would escape `dvc params diff`.
-"""
+"""`params.yaml` as a whole: its rows, and what they must agree on."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from collections.abc import Iterator
+from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from voxbench.config.base import Changes, Count, Name, Section, changed
+from voxbench.config.corpora import Corpus, Twin
+from voxbench.config.learning import Ablation, Finetune, Repeat, Selection, Study, Training
 from voxbench.registry import closest
 from voxbench.schema import InputError
 
 Row = TypeVar("Row")
 
 
-def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
-    if bounds[0] > bounds[1]:
-        raise ValueError(f"bounds are [{bounds[0]:g}, {bounds[1]:g}], expected the lower one first")
-    return bounds
-
-
-Fraction = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
-Bounds = Annotated[tuple[float, float], AfterValidator(_ordered)]
-Trainable = Literal["head", "upper", "all"]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
-
-
-class Section(BaseModel):
-    """A part of `params.yaml`: immutable, and closed to keys it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Twin(Section):
-    """A synthetic corpus, written in the layout of the corpus it stands in for.
-
-    Pairs are the bounds of a uniform draw. A session draws its signal-to-noise ratio, reverberation time (RT60),
-    band edges and peak level once; `filter_order` holds at both edges. `session_pitch_sd` is the relative standard
-    deviation of a speaker's mean F0 between sessions, `test_fraction` the share of each sex in the official test set.
-    """
-
-    layout: str
-    root: Path
-    seed: int
-    speakers: Count
-    sessions_per_speaker: Count
-    clips_per_session: Count
-    clip_seconds: Bounds
-    session_pitch_sd: Annotated[float, Field(ge=0)]
-    snr_db: Bounds
-    reverberation_seconds: Bounds
-    low_hz: Bounds
-    high_hz: Bounds
-    filter_order: Count
-    peak_dbfs: Bounds
-    test_fraction: Fraction
-
-
-class Cleaning(Section):
-    """The chain from a decoded recording to prepared audio; laws in `voxbench.audio.cleaning`."""
-
-    sample_rate_hz: Count
-    silence_q: Annotated[float, Field(ge=0)]
-    pre_emphasis: Fraction
-    low_pass_order: Count
-    low_pass_hz: Positive
-    zero_phase: bool
-    min_seconds: Positive
-    max_seconds: Positive
-    max_clipped_fraction: Annotated[float, Field(ge=0, le=1)]
-
-
-class Features(Section):
-    """Numbers of the spectrogram and the cepstra; laws in `voxbench.features.frontends`."""
-
-    spectrogram: Literal["log_mel", "linear"]
-    window_ms: Positive
-    hop_ms: Positive
-    n_fft: Count
-    f_min_hz: Annotated[float, Field(ge=0)]
-    f_max_hz: Positive
-    n_mels: Count
-    n_mfcc: Count
-    top_db: Positive
-
-
-class Splitting(Section):
-    """How rows become train, valid and test."""
-
-    by: Literal["speaker", "official", "utterance"]
-    stratify: Literal["gender"] | None
-    valid_fraction: Annotated[float, Field(gt=0, lt=1)]
-    test_fraction: Annotated[float, Field(gt=0, lt=1)]
-    seed: int
-
-
-class Corpus(Section):
-    """Where a corpus lies, how it is read, and what is made of it."""
-
-    reader: str
-    root: Path
-    licence: str
-    max_excluded_fraction: Fraction
-    splitting: Splitting
-    cleaning: Cleaning
-    features: Features
-
-
 class Benchmark(Section):
-    """One comparison: a task on a corpus by candidate models."""
+    """One comparison: a task on a corpus by the finalists of a study.
+
+    `variants` names rows of `ablation.variants` to train beside the finalists. `override` replaces values of
+    `training`, `finetune` or `repeat` for this benchmark alone.
+    """
 
     task: str
     corpus: str
-    models: Annotated[tuple[str, ...], Field(min_length=1)]
-
-
-class Training(Section):
-    """What every training run shares."""
-
-    learning_rate: Positive
-    betas: tuple[Fraction, Fraction]
-    weight_decay: Annotated[float, Field(ge=0)]
-    scheduler_factor: Annotated[float, Field(gt=0, lt=1)]
-    scheduler_patience: Annotated[int, Field(ge=0)]
-    min_learning_rate: Annotated[float, Field(ge=0)]
-    dropout: Fraction
-    recurrent_dropout: Fraction
-    batch_size: Count
-    crop_seconds: Positive
-    evaluation_crops: Count
-    resize: Annotated[int, Field(ge=32)] | None
-    weights: Literal["random"]
-    seed: int
-
-
-class Schedule(Section):
-    """How long a stage trains, and which part of the network."""
-
-    max_epochs: Count
-    patience: Count
-    trainable: Trainable
-    checkpoints: bool
-
-
-class Range(Section):
-    """A search interval."""
-
-    low: float
-    high: float
-    log: bool
-
-    @model_validator(mode="after")
-    def _sound(self) -> Range:
-        if self.low > self.high or (self.log and self.low <= 0):
-            raise ValueError(
-                f"found low {self.low:g} and high {self.high:g}, expected low <= high, above 0 where log is true"
-            )
-        return self
-
-
-class Space(Section):
-    """What stage 1 varies besides the model; the base trial uses the values of `training`."""
-
-    learning_rate: Range
-    dropout: Range
-
-
-class Selection(Section):
-    """Stage 1: an Optuna study for each model family."""
-
     metric: str
-    schedule: Schedule
-    train_per_class: Count | None
-    finalists: dict[str, Count]
-    trials: dict[str, Count]
-    round_size: Count
-    prune_percentile: Annotated[float, Field(gt=0, le=100)]
-    prune_after_epochs: Annotated[int, Field(ge=0)]
-    space: Space
-
-    @model_validator(mode="after")
-    def _enough_unpruned(self) -> Selection:
-        most = max(self.finalists.values())
-        if self.round_size < most:
-            raise ValueError(
-                f"round_size is {self.round_size}, but the first round is the only one that is never pruned "
-                f"and must hold the {most} finalists of a family: set round_size to {most} or more"
-            )
-        if unknown := set(self.finalists) ^ set(self.trials):
-            raise ValueError(f"finalists and trials must name the same families, found {sorted(unknown)} in one only")
-        return self
-
-
-class Finetune(Section):
-    """Stage 2: the winners, trained on the whole training split."""
-
-    schedule: Schedule
-
-
-class Repeat(Section):
-    """The seeds that the significance tests pair."""
-
-    seeds: Annotated[tuple[int, ...], Field(min_length=2)]
-
-    @model_validator(mode="after")
-    def _distinct(self) -> Repeat:
-        if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"seeds must differ, found {list(self.seeds)}")
-        return self
+    select_from: str
+    variants: tuple[str, ...]
+    override: dict[str, Changes]
 
 
 class Report(Section):
-    """How uncertainty is stated."""
+    """How uncertainty is stated; groups smaller than `min_group_speakers` are listed without figures."""
 
     level: Annotated[float, Field(gt=0.5, lt=1)]
     resamples: Count
     power: Annotated[float, Field(gt=0.5, lt=1)]
+    min_group_speakers: Count
     seed: int
 
 
@@ -231,50 +48,98 @@ class Parallel(Section):
     rows_per_shard: Count
 
 
+class Learning(Section):
+    """The learning sections as one benchmark sees them, its overrides applied."""
+
+    training: Training
+    finetune: Finetune
+    repeat: Repeat
+
+
 class Params(Section):
     """The whole of `params.yaml`."""
 
     twins: dict[Name, Twin]
     corpora: dict[Name, Corpus]
+    studies: dict[Name, Study]
     benchmarks: dict[Name, Benchmark]
     training: Training
     selection: Selection
     finetune: Finetune
     repeat: Repeat
+    ablation: Ablation
     report: Report
     parallel: Parallel
 
     @model_validator(mode="after")
-    def _references(self) -> Params:
+    def _rows(self) -> Params:
+        for name, study in self.studies.items():
+            self._require(study.corpus, self.corpora, f"studies.{name}.corpus", "corpora")
+            self._require_room(f"studies.{name}", study.corpus, self.training)
+            if self.selection.round_size < (most := max(study.finalists.values())):
+                raise ValueError(
+                    f"selection.round_size is {self.selection.round_size}, but the first round is the only one that is "
+                    f"never pruned and must hold the {most} finalists that a family of studies.{name} has: set "
+                    f"round_size to {most} or more"
+                )
+        for name, variant_row in self.ablation.variants.items():
+            changed(self.training, variant_row.training, f"ablation.variants.{name}.training")
         for name, benchmark in self.benchmarks.items():
-            if benchmark.corpus not in self.corpora:
+            place = f"benchmarks.{name}"
+            self._require(benchmark.corpus, self.corpora, f"{place}.corpus", "corpora")
+            self._require(benchmark.select_from, self.studies, f"{place}.select_from", "studies")
+            seeds = self.learning(name).repeat.seeds
+            if benchmark.variants and (other := sorted(set(self.ablation.seeds) - set(seeds))):
                 raise ValueError(
-                    f"benchmarks.{name}.corpus is {benchmark.corpus!r}{closest(benchmark.corpus, self.corpora)}; "
-                    f"known corpora: {', '.join(self.corpora)}"
+                    f"ablation.seeds has {other}, which the repeat.seeds of {place} lack: variants are held against "
+                    "the runs of the same seeds"
                 )
-            longest, shortest = (
-                self.training.crop_seconds,
-                self.corpora[benchmark.corpus].cleaning.min_seconds,
-            )
-            if longest > shortest:
-                raise ValueError(
-                    f"training.crop_seconds is {longest:g}, longer than the shortest clip of corpus "
-                    f"{benchmark.corpus!r} (cleaning.min_seconds {shortest:g}): nothing is padded, so lower the one "
-                    "or raise the other"
-                )
+            for variant in benchmark.variants:
+                self._require(variant, self.ablation.variants, f"{place}.variants", "ablation.variants")
+            for section, training in self._trainings(name):
+                self._require_room(section, benchmark.corpus, training)
+        return self
+
+    @model_validator(mode="after")
+    def _base_trial(self) -> Params:
         if not 0 <= self.selection.space.dropout.low <= self.selection.space.dropout.high < 1:
             raise ValueError("selection.space.dropout must lie in [0, 1)")
-        for key, bounds in (
-            ("learning_rate", self.selection.space.learning_rate),
-            ("dropout", self.selection.space.dropout),
-        ):
-            value = getattr(self.training, key)
+        for key in ("learning_rate", "dropout"):
+            value, bounds = getattr(self.training, key), getattr(self.selection.space, key)
             if not bounds.low <= value <= bounds.high:
                 raise ValueError(
                     f"training.{key} is {value:g}, outside selection.space.{key} [{bounds.low:g}, {bounds.high:g}], "
                     "where the base trial must lie: widen the interval"
                 )
         return self
+
+    @staticmethod
+    def _require(name: str, rows: dict[str, Row], place: str, section: str) -> None:
+        if name not in rows:
+            raise ValueError(f"{place} is {name!r}{closest(name, rows)}; known {section}: {', '.join(rows)}")
+
+    def _require_room(self, place: str, corpus: str, training: Training) -> None:
+        """Refuse crops that the shortest clip, played at the highest speed, cannot fill: nothing is padded."""
+        speed = training.augmentation.speed
+        shortest = self.corpora[corpus].cleaning.min_seconds / (max(speed[1], 1.0) if speed else 1.0)
+        if training.crop_seconds > shortest:
+            raise ValueError(
+                f"{place}: training.crop_seconds is {training.crop_seconds:g}, longer than the shortest clip of corpus "
+                f"{corpus!r} ({shortest:g} s by cleaning.min_seconds and augmentation.speed): nothing is padded, so "
+                "lower the one or raise the other"
+            )
+
+    def _trainings(self, name: str) -> Iterator[tuple[str, Training]]:
+        training = self.learning(name).training
+        yield f"benchmarks.{name}", training
+        for variant in self.benchmarks[name].variants:
+            place = f"ablation.variants.{variant}.training"
+            yield place, changed(training, self.ablation.variants[variant].training, place)
+
+    def learning(self, name: str) -> Learning:
+        """Return the learning sections of a benchmark."""
+        base = Learning(training=self.training, finetune=self.finetune, repeat=self.repeat)
+        return changed(base, self.benchmark(name).override, f"benchmarks.{name}.override")
 
     def corpus(self, name: str) -> Corpus:
         """Return one row of `corpora`."""
@@ -283,6 +148,10 @@ class Params(Section):
     def twin(self, name: str) -> Twin:
         """Return one row of `twins`."""
         return _row(self.twins, "twins", name)
+
+    def study(self, name: str) -> Study:
+        """Return one row of `studies`."""
+        return _row(self.studies, "studies", name)
 
     def benchmark(self, name: str) -> Benchmark:
         """Return one row of `benchmarks`."""

@@ -15,7 +15,7 @@ from voxbench.seeding import generator
 
 
 def assign_splits(manifest: pd.DataFrame, settings: Splitting) -> pd.Series:
-    """Return the split of each row of `manifest` (columns `id`, `speaker`, `split`, and the stratum's).
+    """Return the split of each row of `manifest` (columns `audio_sha256`, `speaker`, `split`, and the stratum's).
 
     Fractions are of groups (speakers, or rows for `utterance`), within each stratum. With `official`, the corpus's
     split is kept and, where it has no validation part, `valid_fraction` of its training speakers become one.
@@ -24,7 +24,8 @@ def assign_splits(manifest: pd.DataFrame, settings: Splitting) -> pd.Series:
     strata = manifest[settings.stratify].fillna("unknown") if settings.stratify else pd.Series("all", manifest.index)
     if settings.by == "official":
         return _official(manifest, strata, settings)
-    group = manifest["speaker"] if settings.by == "speaker" else manifest["id"]
+    # Two copies of one recording are one utterance.
+    group = manifest["speaker"] if settings.by == "speaker" else manifest["audio_sha256"]
     shares = {Split.TEST: settings.test_fraction, Split.VALID: settings.valid_fraction}
     return _draw(group, strata, shares, settings)
 
@@ -52,10 +53,10 @@ def _draw(group: pd.Series, strata: pd.Series, shares: dict[Split, float], setti
         )
     chosen: dict[str, Split] = {}
     for stratum, members in group.groupby(strata):
-        names = np.sort(members.unique())
+        names, unit = np.sort(members.unique()), "utterance" if settings.by == "utterance" else "speaker"
         if len(names) <= len(shares):
             raise InputError(
-                f"{len(names)} {settings.stratify or ''} {stratum!r} {settings.by}s cannot fill "
+                f"{len(names)} {settings.stratify or ''} {stratum!r} {unit}s cannot fill "
                 f"{len(shares) + 1} splits: at least {len(shares) + 1} are needed; add data or set "
                 "splitting.stratify to null"
             )

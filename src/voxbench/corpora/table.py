@@ -6,8 +6,9 @@
     audio/0001/000010011.flac,so762-0001,male,6,WE CALL IT BEAR
 
 `path` (relative to ROOT) and `speaker` are needed. `gender` (female, male, f, m), `age` in years, `age_group`
-(or `age_class`), `session`, `language` and `text` are understood where present; every other column is kept as
-`extra`. An empty field means unknown. Licence and splits are the owner's.
+(or `age_class`: teens, twenties, ... sixties+, or Common Voice's words), `session`, `language` and `text` are
+understood where present; every other column is kept as `extra`. An empty field means unknown, but a group follows from
+an age in years. Licence and splits are the owner's.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path, PurePosixPath
 
 from voxbench.corpora.registries import readers
 from voxbench.registry import closest
-from voxbench.schema import InputError, Utterance
+from voxbench.schema import AGE_GROUPS, AGE_WORDS, InputError, Utterance, age_group
 
 TABLE = "metadata.csv"
 NEEDED = ("path", "speaker")
@@ -31,7 +32,7 @@ def read(root: Path) -> Iterator[Utterance]:
     """Yield one utterance for each row, in the order of the table.
 
     Raises `InputError` for a missing table or column, a path that is empty, absolute, repeated or leaves ROOT,
-    an empty speaker, an unknown gender word, or an age that is not a number from 0 to 130.
+    an empty speaker, an unknown gender or age group, an age that is not a number from 0 to 130 or not in its group.
     """
     table = root / TABLE
     if not table.is_file():
@@ -64,18 +65,31 @@ def _utterance(root: Path, row: dict[str, str], place: str) -> Utterance:
     gender = row.get("gender", "").strip().lower()
     if gender not in GENDER_WORDS:
         raise InputError(f"{place}: gender {row['gender']!r}; expected female, male, f, m or nothing")
+    age = _age(row.get("age", ""), place)
     return Utterance(
         id=relative.as_posix(),
         path=root / relative,
         speaker=row["speaker"],
         session=row.get("session") or None,
         gender=GENDER_WORDS[gender],
-        age_years=_age(row.get("age", ""), place),
-        age_group=row.get("age_group") or row.get("age_class") or None,
+        age_years=age,
+        age_group=_group(row.get("age_group") or row.get("age_class") or "", age, place),
         language=row.get("language") or None,
         text=row.get("text") or None,
         extra={column: value for column, value in row.items() if column not in UNDERSTOOD},
     )
+
+
+def _group(word: str, age: float | None, place: str) -> str | None:
+    derived = None if age is None else age_group(age)
+    if not word.strip():
+        return derived
+    group = AGE_WORDS.get(word.strip())
+    if group is None:
+        raise InputError(f"{place}: age group {word!r}{closest(word, AGE_WORDS)}; expected {', '.join(AGE_GROUPS)}")
+    if derived not in (None, group):
+        raise InputError(f"{place}: age {age:g} is of the {derived}, but the age group is {word!r}; correct one")
+    return group
 
 
 def _age(word: str, place: str) -> float | None:

@@ -32,7 +32,6 @@ from __future__ import annotations
 import csv
 import itertools
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,16 +39,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import soundfile
-import soxr
-from numpy.typing import NDArray
 
-from voxbench.audio.channel import Channel, transmit
-from voxbench.audio.voices import Voice, draw_voice, invent_sentence, speak
+from voxbench.audio.channel import transmit
+from voxbench.audio.voices import draw_voice
 from voxbench.config import Twin
 from voxbench.corpora.registries import readers, twins
+from voxbench.corpora.synthesis import cast, draw_channel, talk, whole_tree, write_lines
 from voxbench.registry import closest
-from voxbench.schema import GENDERS, InputError, Split, Utterance
-from voxbench.seeding import derive_seed, generator
+from voxbench.schema import InputError, Split, Utterance
+from voxbench.seeding import generator
 
 META = "vox1_meta.csv"
 COLUMNS = ("VoxCeleb1 ID", "VGGFace1 ID", "Gender", "Nationality", "Set")
@@ -198,92 +196,52 @@ class _Speaker:
 def write_twin(root: Path, settings: Twin) -> None:
     """Write a synthetic VoxCeleb1 in the one-folder form, with metadata, trial list and a note.
 
-    The tree is written beside `root` as `NAME.partial` and renamed when complete, so a tree at `root` is
-    always whole. Equal settings give equal bytes. Raises InputError if `root` exists and is not empty, or
-    if the counts leave a set or a kind of trial without members.
+    The tree is written beside `root` and renamed when complete. Equal settings give equal bytes. Raises InputError
+    if `root` exists and is not empty, if the counts leave a set or a kind of trial without members, and for an
+    edition, an age range or unlabelled speakers, none of which this layout has.
     """
-    if root.exists() and any(root.iterdir()):
-        raise InputError(f"{root} exists and is not empty; remove it to write a new twin there")
-    speakers = _cast(settings)
-    partial = root.with_name(root.name + ".partial")
-    if partial.exists():
-        shutil.rmtree(partial)
-    partial.mkdir(parents=True)
-    clips = {speaker.name: _write_speaker(partial / "wav", speaker, settings) for speaker in speakers}
-    rows = ["\t".join(COLUMNS)]
-    for speaker in speakers:
-        name = f"Synthetic_Speaker_{speaker.index + 1:03d}"
-        set_word = "test" if speaker.is_test else "dev"
-        rows.append("\t".join((speaker.name, name, speaker.gender[0], "Nowhere", set_word)))
-    _write_lines(partial / META, rows)
-    test_clips = [clips[speaker.name] for speaker in speakers if speaker.is_test]
-    _write_lines(partial / "veri_test.txt", _trials(test_clips, generator(settings.seed, "voxceleb trials")))
-    note = "Synthetic speech in the layout of VoxCeleb1: every voice is generated, nobody was recorded."
-    _write_lines(partial / "README.txt", [note, "Made by voxbench with eSpeak NG; not part of VoxCeleb."])
-    os.replace(partial, root)
-
-
-def _write_lines(path: Path, lines: list[str]) -> None:
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
-
-
-def _cast(settings: Twin) -> list[_Speaker]:
-    """Deal the sexes (half each) and the test set (the same count of each sex) to the speakers."""
-    per_sex, odd = divmod(settings.speakers, len(GENDERS))
-    test_per_sex = round(settings.test_fraction * per_sex)
-    if odd or not 0 < test_per_sex < per_sex:
+    if settings.edition is not None or settings.age_years is not None or settings.unlabelled_fraction:
         raise InputError(
-            f"{settings.speakers} speakers with test_fraction {settings.test_fraction}; expected an even "
-            f"count that leaves at least one speaker of each sex in both sets"
+            f"edition {settings.edition!r}, age_years {settings.age_years}, unlabelled_fraction "
+            f"{settings.unlabelled_fraction:g}: VoxCeleb has one edition, no ages and labels for everyone; "
+            "set null, null and 0"
         )
     if settings.sessions_per_speaker * settings.clips_per_session < 2:
         raise InputError("one clip per speaker leaves no target trial; raise sessions_per_speaker")
-    roles = [(gender, place < test_per_sex) for gender in GENDERS for place in range(per_sex)]
-    order = generator(settings.seed, "voxceleb cast").permutation(len(roles))
-    return [_Speaker(index, *roles[role]) for index, role in enumerate(order)]
+    speakers = [_Speaker(index, *role) for index, role in enumerate(cast(settings, "voxceleb cast"))]
+    with whole_tree(root) as folder:
+        clips = {speaker.name: _write_speaker(folder / "wav", speaker, settings) for speaker in speakers}
+        rows = ["\t".join(COLUMNS)]
+        for speaker in speakers:
+            name = f"Synthetic_Speaker_{speaker.index + 1:03d}"
+            set_word = "test" if speaker.is_test else "dev"
+            rows.append("\t".join((speaker.name, name, speaker.gender[0], "Nowhere", set_word)))
+        write_lines(folder / META, rows)
+        test_clips = [clips[speaker.name] for speaker in speakers if speaker.is_test]
+        write_lines(folder / "veri_test.txt", _trials(test_clips, generator(settings.seed, "voxceleb trials")))
+        note = "Synthetic speech in the layout of VoxCeleb1: every voice is generated, nobody was recorded."
+        write_lines(folder / "README.txt", [note, "Made by voxbench with eSpeak NG; not part of VoxCeleb."])
 
 
 def _write_speaker(folder: Path, speaker: _Speaker, settings: Twin) -> list[str]:
     """Write all clips of a speaker; return their paths relative to `folder`."""
     voice = draw_voice(generator(settings.seed, "voxceleb voice", speaker.index), speaker.gender, None)
+    voice = replace(voice, language=settings.language)
     clips = []
     for session in range(settings.sessions_per_speaker):
         draws = generator(settings.seed, "voxceleb session", speaker.index, session)
         video = "".join(draws.choice(VIDEO_LETTERS, 11))
         shift = 1.0 + draws.normal(0.0, settings.session_pitch_sd)
         shifted = replace(voice, pitch_hz=voice.pitch_hz * shift)
-        channel = _draw_channel(draws, settings, derive_seed(settings.seed, "room", speaker.index, session))
+        channel = draw_channel(draws, settings, speaker.index, session)
         (folder / speaker.name / video).mkdir(parents=True)
         for clip in range(settings.clips_per_session):
             draws = generator(settings.seed, "voxceleb clip", speaker.index, session, clip)
-            wave_S = transmit(_talk(shifted, settings, draws), SAMPLE_RATE_HZ, channel, draws)
+            spoken_S = talk(shifted, settings.clip_seconds, SAMPLE_RATE_HZ, draws)
             clips.append(f"{speaker.name}/{video}/{clip + 1:05d}.wav")
+            wave_S = transmit(spoken_S, SAMPLE_RATE_HZ, channel, draws)
             soundfile.write(folder / clips[-1], wave_S, SAMPLE_RATE_HZ, subtype="PCM_16")
     return clips
-
-
-def _draw_channel(draws: np.random.Generator, settings: Twin, room_seed: int) -> Channel:
-    return Channel(
-        room_seed=room_seed,
-        rt60_seconds=draws.uniform(*settings.reverberation_seconds),
-        snr_db=draws.uniform(*settings.snr_db),
-        pink_share=draws.uniform(),
-        low_hz=draws.uniform(*settings.low_hz),
-        high_hz=draws.uniform(*settings.high_hz),
-        filter_order=settings.filter_order,
-        peak_dbfs=draws.uniform(*settings.peak_dbfs),
-    )
-
-
-def _talk(voice: Voice, settings: Twin, draws: np.random.Generator) -> NDArray[np.floating]:
-    """Speak invented sentences until the drawn length is reached, and cut there as VoxCeleb does."""
-    samples = round(draws.uniform(*settings.clip_seconds) * SAMPLE_RATE_HZ)
-    waves, length = [], 0
-    while length < samples:
-        wave_S, spoken_rate_hz = speak(voice, invent_sentence(draws))
-        waves.append(soxr.resample(wave_S, spoken_rate_hz, SAMPLE_RATE_HZ))
-        length += waves[-1].size
-    return np.concatenate(waves)[:samples]
 
 
 def _trials(clips: list[list[str]], draws: np.random.Generator) -> list[str]:

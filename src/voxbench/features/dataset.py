@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from voxbench.features.store import RaggedStore
+from voxbench.schema import InputError
 from voxbench.seeding import generator
 
 
@@ -29,10 +30,14 @@ class Batch(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """One crop: a row and where its crop lies, 0 at the start of the recording and 1 at its end."""
+    """One crop: a row and where its crop lies, 0 at the start of the recording and 1 at its end.
+
+    In training `draw` says the epoch, and how often the epoch has had the row before; evaluation draws nothing.
+    """
 
     row: int
     place: float
+    draw: tuple[int, int] | None = None
 
 
 def cut(features_TF: np.ndarray, place: float, frames: int) -> np.ndarray:
@@ -83,7 +88,61 @@ class ShuffledCrops(Sampler[Cut]):
         draws = generator(self.seed, "crops", self.epoch)
         order = draws.permutation(self.rows)
         places = draws.random(self.rows)
-        return (Cut(int(row), float(place)) for row, place in zip(order, places, strict=True))
+        draw = (self.epoch, 0)
+        return (Cut(int(row), float(place), draw) for row, place in zip(order, places, strict=True))
+
+
+class BalancedCrops(Sampler[Cut]):
+    """As many crops an epoch as there are rows, but equally many (or one more) of each class, in random order.
+
+    `targets` `(N,)` are numbers of `classes`. A class's rows come in one random order after another until it has
+    its share: rare ones repeat, and of frequent ones every epoch sees another part. An epoch's remainder goes to
+    random classes. Raises InputError for a class without rows, and where there are no classes.
+    """
+
+    def __init__(self, targets: np.ndarray, classes: Sequence[str], seed: int) -> None:
+        _require_all(targets, classes)
+        self.members = [np.flatnonzero(targets == number) for number in range(len(classes))]
+        self.rows = len(targets)
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose draws the next pass gives; Lightning calls this."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def __iter__(self) -> Iterator[Cut]:
+        draws = generator(self.seed, "balance", self.epoch)
+        share, remainder = divmod(self.rows, len(self.members))
+        shares = share + (draws.permutation(len(self.members)) < remainder)
+        drawn = [
+            (int(members[place]), turn)
+            for members, wanted in zip(self.members, shares, strict=True)
+            for place, turn in _in_turns(len(members), int(wanted), draws)
+        ]
+        ordered = [drawn[which] for which in draws.permutation(self.rows)]
+        places, epoch = draws.random(self.rows), self.epoch
+        return (Cut(row, float(place), (epoch, turn)) for (row, turn), place in zip(ordered, places, strict=True))
+
+
+def _in_turns(members: int, wanted: int, draws: np.random.Generator) -> Iterator[tuple[int, int]]:
+    """Yield `wanted` pairs of a member and its turn; each turn has every member once, in a new order."""
+    for turn in range(-(-wanted // members)):
+        for member in draws.permutation(members)[: wanted - turn * members]:
+            yield int(member), turn
+
+
+def _require_all(targets: np.ndarray, classes: Sequence[str]) -> None:
+    if not classes:
+        raise InputError("training.balance is 'sampling', but the task has no classes: set it to 'none'")
+    counts = np.bincount(targets, minlength=len(classes))
+    if absent := [name for name, count in zip(classes, counts, strict=True) if not count]:
+        raise InputError(
+            f"training.balance is 'sampling', but no training row is {', '.join(absent)}: use 'none', or other data"
+        )
 
 
 class EvenCrops(Sampler[Cut]):
@@ -100,10 +159,12 @@ class EvenCrops(Sampler[Cut]):
         return (Cut(row, place) for row in range(self.rows) for place in self.places)
 
 
-def training_loader(dataset: CropDataset, batch_size: int, seed: int) -> DataLoader[Batch]:
-    """Return shuffled batches; a last batch of one row is left out, since batch normalisation needs two."""
-    drop_last = len(dataset) % batch_size == 1 and len(dataset) > 1
-    return DataLoader(dataset, batch_size, sampler=ShuffledCrops(len(dataset), seed), drop_last=drop_last)
+def training_loader(
+    dataset: Dataset[Batch], batch_size: int, sampler: ShuffledCrops | BalancedCrops
+) -> DataLoader[Batch]:
+    """Return batches in the sampler's order, but not a last one of one row: batch normalisation needs two."""
+    drop_last = len(sampler) % batch_size == 1 and len(sampler) > 1
+    return DataLoader(dataset, batch_size, sampler=sampler, drop_last=drop_last)
 
 
 def evaluation_loader(dataset: CropDataset, batch_size: int, crops: int) -> DataLoader[Batch]:

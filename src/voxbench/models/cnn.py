@@ -15,9 +15,9 @@ Linear and a Dropout right before it are cut (the task's head holds both), and A
 dropout takes its probability from the settings. EfficientNet's stochastic depth is kept.
 
 `upper` follows A. Jorrin-Coz et al. (FAIA 379, 2024) for VGG16, ResNet50 and MobileNetV2; for the others it
-is the last block of the same kind. Deviations: the paper averages the ImageNet stem over its channels, here
-it is summed (see `one_channel_stem`); a resize filters before it shrinks, since plain bilinear sampling
-would skip most frames of a long utterance.
+is the last block of the same kind. Deviations: the paper averages the ImageNet stem over its channels, which
+is `stem: mean`; `stem: sum` keeps the scale (see `one_channel_stem`). A resize filters before it shrinks,
+since plain bilinear sampling would skip most frames of a long utterance.
 
 Shape letters: B batch, F mel bands, T time frames, H height, W width, D embedding.
 """
@@ -25,14 +25,17 @@ Shape letters: B batch, F mel bands, T time frames, H height, W width, D embeddi
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import torchvision
 from torch import Tensor, nn
 from torch.nn import functional
 
 from voxbench.models.encoder import Encoder, require_features
+from voxbench.models.pretrained import read_weights, require_weights
 from voxbench.models.zoo import model
 from voxbench.schema import InputError, InputKind
 
@@ -43,12 +46,16 @@ class CnnSettings:
 
     `n_features` is the number of mel bands, `dropout` in [0, 1) the probability inside AlexNet's and
     VGG16's classifier (the other five have none), `resize` the side in pixels of the square that the
-    spectrogram is resized to, or None to keep its size.
+    spectrogram is resized to, or None to keep its size. `stem` (`sum` or `mean`) reduces the first convolution
+    to one channel, from random weights too. `initial` is a safetensors file of torchvision's three-channel
+    network with any last Linear, or None for random weights.
     """
 
     n_features: int
     dropout: float
     resize: int | None
+    stem: str
+    initial: Path | None
 
     def __post_init__(self) -> None:
         if not 0 <= self.dropout < 1:
@@ -138,8 +145,24 @@ def encoder_from_network(network: nn.Module, variant: CnnVariant, settings: CnnS
         if isinstance(module, nn.Dropout):
             module.p = settings.dropout
     name, stem = next((name, part) for name, part in network.named_modules() if isinstance(part, nn.Conv2d))
-    network.set_submodule(name, one_channel_stem(stem, "sum"))
+    network.set_submodule(name, one_channel_stem(stem, settings.stem))
     return CnnEncoder(network, embedding_dim, variant, settings)
+
+
+def load_backbone(network: nn.Module, path: Path) -> None:
+    """Load a safetensors file into torchvision's network, in place, all but the last Linear.
+
+    That layer is cut afterwards, so the file's may have any number of classes or be missing; everything else must
+    match by name, shape and kind of number, or `InputError` names the first difference.
+    """
+    head = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)][-1]
+
+    def backbone(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {key: value for key, value in tensors.items() if not key.startswith(f"{head}.")}
+
+    found = backbone(read_weights(path))
+    require_weights(path, found, backbone(network.state_dict()))
+    network.load_state_dict(found, strict=False)
 
 
 def _require_size(variant: CnnVariant, settings: CnnSettings) -> None:
@@ -165,10 +188,13 @@ def _cut_head(network: nn.Module) -> int:
 
 
 def build_cnn(variant: CnnVariant, settings: CnnSettings) -> CnnEncoder:
-    """Build the encoder of one row of `CNNS` with torchvision's random initialisation."""
+    """Build the encoder of one row of `CNNS` from `settings.initial`, or with torchvision's random initialisation."""
     # Before the large networks spend seconds on their initialisation.
     _require_size(variant, settings)
-    return encoder_from_network(torchvision.models.get_model(variant.name, weights=None), variant, settings)
+    network = torchvision.models.get_model(variant.name, weights=None)
+    if settings.initial is not None:
+        load_backbone(network, settings.initial)
+    return encoder_from_network(network, variant, settings)
 
 
 for _variant in CNNS:
@@ -176,6 +202,7 @@ for _variant in CNNS:
         _variant.name,
         family="cnn",
         input_kind=InputKind.SPECTROGRAM,
-        published=CnnSettings(n_features=224, dropout=0.5, resize=224),
+        published=CnnSettings(n_features=224, dropout=0.5, resize=224, stem="mean", initial=None),
         reference=_variant.reference,
+        pretrained=True,
     )(partial(build_cnn, _variant))

@@ -2,7 +2,8 @@
 
 The three words of `TRAINABLE` are the paper's stages. `head`: the encoder is frozen and only the task's
 head learns (selection). `upper`: the blocks nearest the embedding learn as well (fine-tuning). `all`:
-nothing is frozen, the only sensible choice for a network that starts from random weights.
+nothing is frozen, the only sensible choice for a network that starts from random weights. A family without
+published weights always starts from random ones, so in it nothing is frozen under any of the three.
 
 Reference: A. Jorrin-Coz et al., Computation 13(8):177, 2025, and the freezing rule of its precursor
 (FAIA 379, 2024). Deviation: frozen batch normalisation also stops updating its running statistics, so a
@@ -27,10 +28,11 @@ TRAINABLE = ("head", "upper", "all")
 class Encoder(nn.Module):
     """Map a batch to embeddings `(B, embedding_dim)`, or `(B, T, embedding_dim)` for transcription.
 
-    `upper` names the submodules that `freeze(encoder, "upper")` leaves trainable.
+    `upper` names the submodules that `freeze(encoder, "upper")` leaves trainable; None says that no weights of this
+    network were ever published, so that none of it is frozen.
     """
 
-    def __init__(self, embedding_dim: int, upper: tuple[str, ...]) -> None:
+    def __init__(self, embedding_dim: int, upper: tuple[str, ...] | None) -> None:
         super().__init__()
         self.embedding_dim = embedding_dim
         self.upper = upper
@@ -58,7 +60,8 @@ def freeze(encoder: Encoder, trainable: str) -> None:
 
     `head` freezes the whole encoder, first convolution included (a one-channel stem is derived from the
     three-channel kernel and needs no training of its own), `upper` all but `encoder.upper`, `all`
-    nothing. Dropout and batch normalisation inside frozen parts stay in evaluation mode from here on,
+    nothing. An encoder whose `upper` is None is not frozen by any word: a head on a random projection
+    would measure the head. Dropout and batch normalisation inside frozen parts stay in evaluation mode from here on,
     whatever `.train()` is called. Raises `InputError` for another word.
     """
     if trainable not in TRAINABLE:
@@ -66,9 +69,9 @@ def freeze(encoder: Encoder, trainable: str) -> None:
             f"unknown trainable part {trainable!r}{closest(trainable, TRAINABLE)}; "
             f"expected one of: {', '.join(TRAINABLE)}"
         )
-    encoder.requires_grad_(trainable == "all")
+    encoder.requires_grad_(trainable == "all" or encoder.upper is None)
     if trainable == "upper":
-        for part in encoder.upper:
+        for part in encoder.upper or ():
             encoder.get_submodule(part).requires_grad_(True)
     encoder.train()
 

@@ -13,12 +13,11 @@
 | bilstm_h512_l3 |    512 |      3 |     1,024 |         14,868,480 |         14,757,888 |
 
 Reference: A. Jorrin-Coz et al., Computation 13(8):177, 2025; cell: Hochreiter and Schmidhuber, Neural
-Computation 9(8), 1997. The numbers equal those of `torch.nn.LSTM` with the same layers; the layers are kept
-apart here so that each can be frozen by itself.
+Computation 9(8), 1997. The numbers equal those of `torch.nn.LSTM` with the same layers, which are separate modules
+here.
 
-`freeze(encoder, "upper")` leaves the last layer trainable, which is the whole encoder when there is one
-layer. No published weights exist: with `head` the frozen LSTM stays a random projection, so these models are
-normally trained with `all`.
+No published weights exist and the paper freezes the backbones of its CNNs only, so an LSTM starts from random
+weights and `freeze` leaves all of it trainable, whatever part is asked for.
 
 Shape letters: B batch, F cepstra per frame, T time frames, H features of a layer, D embedding.
 """
@@ -70,7 +69,7 @@ class BiLstmEncoder(Encoder):
     """Map cepstra `(B, F, T)` to the time average of the last layer, `(B, 2 hidden)`."""
 
     def __init__(self, hidden: int, n_layers: int, settings: LstmSettings) -> None:
-        super().__init__(embedding_dim=2 * hidden, upper=(f"layers.{n_layers - 1}",))
+        super().__init__(embedding_dim=2 * hidden, upper=None)
         self.n_features = settings.n_features
         first = BiLstmLayer(settings.n_features, hidden, dropout=0.0)
         others = (BiLstmLayer(2 * hidden, hidden, settings.recurrent_dropout) for _ in range(n_layers - 1))

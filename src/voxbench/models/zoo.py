@@ -21,7 +21,8 @@ Builder = TypeVar("Builder", bound=Callable[[Any], Encoder])
 class ModelSpec:
     """What is known of a model without building it.
 
-    `published` holds the settings of the paper in `reference`, as the dataclass that `build` takes.
+    `published` holds the settings of the paper in `reference`, as the dataclass that `build` takes; `pretrained` says
+    whether torchvision publishes ImageNet weights of the network.
     """
 
     name: str
@@ -30,6 +31,7 @@ class ModelSpec:
     published: Any
     reference: str
     build: Callable[[Any], Encoder]
+    pretrained: bool
 
     @property
     def accepts(self) -> tuple[str, ...]:
@@ -41,12 +43,12 @@ _MODELS: Registry[ModelSpec] = Registry("model")
 
 
 def model(
-    name: str, *, family: str, input_kind: InputKind, published: Any, reference: str
+    name: str, *, family: str, input_kind: InputKind, published: Any, reference: str, pretrained: bool = False
 ) -> Callable[[Builder], Builder]:
     """Return a decorator that registers a builder as model `name`; a name in use is refused."""
 
     def register(build: Builder) -> Builder:
-        _MODELS.add(name, ModelSpec(name, family, input_kind, published, reference, build))
+        _MODELS.add(name, ModelSpec(name, family, input_kind, published, reference, build, pretrained))
         return build
 
     return register
@@ -69,7 +71,7 @@ def list_models(family: str | None = None) -> list[str]:
 
 
 def create_model(name: str, **overrides: object) -> Encoder:
-    """Build model `name` with random weights drawn from torch's global generator.
+    """Build model `name`, its random weights drawn from torch's global generator.
 
     `overrides` replace published settings by name; the pipeline overrides every one of them, so that none escapes
     `params.yaml`. Raises `InputError` for an unknown model, an unknown setting, or a value out of range.

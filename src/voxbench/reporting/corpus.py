@@ -1,4 +1,4 @@
-"""What prepare says of a corpus: what was found, kept and excluded, the splits, and the leakage certificate."""
+"""What prepare says of a corpus: what was found, kept and excluded, the splits, and the leakage certificates."""
 
 from __future__ import annotations
 
@@ -6,29 +6,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from voxbench.artifacts import read_json
-from voxbench.schema import Split
+from voxbench.schema import GENDERS, Split, age_group
 from voxbench.tasks import Task
+
+FACTS = ("id", "speaker", "split", "gender", "age_years", "age_group", "language")
 
 
 @dataclass(frozen=True)
 class CorpusAccount:
     """The account of a corpus, for one task.
 
-    `sizes` has one row for each split and class (split, class, clips, speakers), `totals` one for each split
-    (clips, speakers, hours, indexed by split). `class_shares` (C,) are those of the training rows. `unlabelled`
-    rows have no target and take no part.
+    `labelled` has one row for each recording with a target: `FACTS` and `dialect` where the manifest has them, and the
+    `target`. `sizes` has one row for each split and class, or gender for a task of values (split, class, clips,
+    speakers), `totals` one for each split (clips, speakers, hours, and `low`, `median`, `high` of a target in numbers,
+    indexed by split). `unlabelled` rows have no target and take no part. `leakage` certifies the split,
+    `leakage_utterance` says what the split by utterance shares, and is empty where prepare made none.
     """
 
     funnel: dict[str, Any]
     leakage: dict[str, Any]
+    leakage_utterance: dict[str, Any]
     excluded: pd.DataFrame
+    labelled: pd.DataFrame
     sizes: pd.DataFrame
     totals: pd.DataFrame
-    class_shares: np.ndarray
     unlabelled: int
 
     @property
@@ -36,35 +40,60 @@ class CorpusAccount:
         """Say whether the licence calls the recordings synthetic."""
         return "synthetic" in self.funnel["licence"].lower()
 
+    @property
+    def languages(self) -> frozenset[str]:
+        """Return the languages of the labelled recordings, as far as they are known."""
+        return frozenset(self.labelled["language"].dropna()) if "language" in self.labelled else frozenset()
+
 
 def read_account(prepared: Path, task: Task) -> CorpusAccount:
     """Read what the prepare stage wrote in the folder `prepared`."""
     manifest = pd.read_parquet(prepared / "manifest.parquet")
-    labelled = manifest[task.labelled(manifest)]
-    targets = task.targets(labelled)
-    training = targets[(labelled["split"] == Split.TRAIN).to_numpy()]
+    rows = manifest[task.labelled(manifest)]
+    labelled, leaky = _facts(rows).assign(target=task.targets(rows)), prepared / "leakage-utterance.json"
     return CorpusAccount(
         funnel=read_json(prepared / "funnel.json"),
         leakage=read_json(prepared / "leakage.json"),
+        leakage_utterance=read_json(leaky) if leaky.is_file() else {},
         excluded=pd.read_csv(prepared / "excluded.csv", dtype=str, keep_default_na=False),
-        sizes=_sizes(labelled.assign(target=targets), task.classes),
-        totals=_totals(labelled),
-        class_shares=np.bincount(training, minlength=len(task.classes)) / len(training),
+        labelled=labelled,
+        sizes=_sizes(labelled, task.classes),
+        totals=_totals(labelled.assign(seconds=rows["source_seconds"]), task),
         unlabelled=len(manifest) - len(labelled),
     )
 
 
-def _sizes(rows: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
+def _facts(rows: pd.DataFrame) -> pd.DataFrame:
+    facts = rows[[name for name in FACTS if name in rows]].copy()
+    if "extra_dialect" in rows:
+        facts["dialect"] = rows["extra_dialect"]
+    if "age_years" in facts:
+        from_years = facts["age_years"].astype(float).map(age_group, na_action="ignore").astype(object)
+        stated = facts["age_group"].astype(object) if "age_group" in facts else from_years
+        facts["age_group"] = stated.where(stated.notna(), from_years)
+    return facts
+
+
+def _sizes(labelled: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
+    if classes:
+        word = labelled["target"].map(dict(enumerate(classes)))
+    else:
+        word = pd.Series("unknown", labelled.index)
+        if "gender" in labelled:
+            word = labelled["gender"].where(labelled["gender"].notna(), word)
+    words = classes or tuple(each for each in (*GENDERS, "unknown") if (word == each).any())
     sizes = []
     for split in Split:
-        for number, word in enumerate(classes):
-            own = rows[(rows["split"] == split) & (rows["target"] == number)]
-            sizes.append((str(split), word, len(own), own["speaker"].nunique()))
+        for each in words:
+            own = labelled[(labelled["split"] == split) & (word == each)]
+            sizes.append((str(split), each, len(own), own["speaker"].nunique()))
     return pd.DataFrame(sizes, columns=["split", "class", "clips", "speakers"])
 
 
-def _totals(rows: pd.DataFrame) -> pd.DataFrame:
-    groups = rows.groupby("split")
+def _totals(labelled: pd.DataFrame, task: Task) -> pd.DataFrame:
+    groups = labelled.groupby("split")
     totals = pd.DataFrame({"clips": groups.size(), "speakers": groups["speaker"].nunique()})
-    totals["hours"] = groups["source_seconds"].sum() / 3600
+    totals["hours"] = groups["seconds"].sum() / 3600
+    if not task.classes:
+        totals = totals.join(groups["target"].agg(low="min", median="median", high="max"))
     return totals.reindex([str(split) for split in Split], fill_value=0)

@@ -13,23 +13,31 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.figure import FigureBase
+from matplotlib.patches import Rectangle
 
 INK, MUTED, GRID, PAPER = "#1c2024", "#68707a", "#d9dde2", "#fdfdfe"
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 DASHES = ("-", "--", "-.", ":")
+# How lines of baselines are dashed, in their order.
+BASELINES = ("--", ":")
+# The most colour that a tile takes: ink stays readable on it, in the light theme and in the dark one.
+TINT = 0.45
 VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--grid", PAPER: "--paper"} | {
     color: f"--series-{number}" for number, color in enumerate(SERIES)
 }
 PANELS_ACROSS = 4
 PIXELS_PER_INCH = 160
+PAGE_PIXELS_PER_INCH = 115
 STYLE: dict[Any, Any] = {
     "axes.edgecolor": MUTED,
     "axes.facecolor": "none",
@@ -86,6 +94,20 @@ def look(number: int) -> tuple[str, str, str]:
     )
 
 
+def tile(axes: Axes, column: int, row: int, color: str, strength: float) -> None:
+    """Fill a cell of unit size around (column, row); `strength` from 0, the paper, to 1, the most colour."""
+    alpha = TINT * min(max(strength, 0.0), 1.0)
+    axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=color, alpha=alpha, linewidth=0))
+
+
+def legend_above(axes: Axes, handles: Sequence[Artist] | None = None, columns: int = 2) -> None:
+    """Draw the legend of what has a label, or of `handles`, above the axes, where no line can cross it."""
+    shown = axes.get_legend_handles_labels()[0] if handles is None else handles
+    if shown:
+        anchor: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
+        axes.legend(handles=shown, ncols=columns, columnspacing=1.4, handlelength=2.4, **anchor)
+
+
 def png(figure: Figure) -> bytes:
     """Return all panels side by side on white."""
     across = min(PANELS_ACROSS, len(figure.panels))
@@ -119,5 +141,6 @@ def _svg(panel: Panel, figure: Figure, prefix: str) -> str:
     text = re.sub(r'xlink:href="#', f'href="#{prefix}-', text)
     text = re.sub(r"'DejaVu Sans'[^;\"]*", "var(--sans)", text)
     text = re.sub("|".join(VARIABLES), lambda found: f"var({VARIABLES[found[0]]})", text)
-    # The page's style sheet sets the size: as wide as its column.
-    return re.sub(r'\swidth="[^"]*pt"|\sheight="[^"]*pt"', "", text, count=2)
+    text = re.sub(r'\swidth="[^"]*pt"|\sheight="[^"]*pt"', "", text, count=2)
+    # As wide as its column, but no type larger than that of the page.
+    return text.replace("<svg", f'<svg style="max-width: {figure.width * PAGE_PIXELS_PER_INCH:.0f}px"', 1)

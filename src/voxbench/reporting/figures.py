@@ -1,4 +1,4 @@
-"""The figures of one benchmark, as panels that `drawing` turns into PNG and SVG.
+"""All figures of one benchmark, as panels that `drawing` turns into PNG and SVG; here those of classes and the curves.
 
 Shape letters: N rows, C classes.
 """
@@ -11,113 +11,42 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
-from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from voxbench.metrics import confusion, reliability, roc_curve
 from voxbench.metrics.classification import CALIBRATION_BINS
-from voxbench.reporting.drawing import GRID, INK, MUTED, PAPER, SERIES, Figure, look
+from voxbench.reporting.drawing import INK, MUTED, Figure, legend_above, tile
 from voxbench.reporting.evidence import AUC, Evidence, Finalist
-from voxbench.reporting.quantities import MINUS, count, counted, quantity
+from voxbench.reporting.figures_comparisons import (
+    axis_words,
+    forest_figure,
+    groups_figure,
+    look_of,
+    seeds_figure,
+    variants_figure,
+)
+from voxbench.reporting.figures_values import age_figure, estimates_figure
+from voxbench.reporting.quantities import count, counted, quantity
+from voxbench.schema import ScoreKind
 
-# Above so many pairs the forest shows only those of the best finalist; the table has them all.
-MOST_PAIRS = 15
-
-
-def figures(evidence: Evidence) -> list[Figure]:
-    """Return the figures that the benchmark's numbers allow."""
-    compared = (
-        [seeds_figure(evidence), forest_figure(evidence)] if len(evidence.finalists) > 1 else [seeds_figure(evidence)]
-    )
-    curves = [roc_figure(evidence)] if len(evidence.task.classes) == 2 else []
-    return [*compared, curves_figure(evidence), confusion_figure(evidence), *curves, reliability_figure(evidence)]
-
-
-def seeds_figure(evidence: Evidence) -> Figure:
-    """Draw one dot for each seed and finalist, mean and interval beside, lines joining the same seed."""
-    shown = quantity(evidence.metric.name, evidence.clips)
-    return Figure(
-        name="seeds",
-        title=f"Test {shown.label} of every seed",
-        says=(
-            f"A dot is one of {evidence.repeats} on the test rows ({evidence.sample}); grey lines join equal seeds. "
-            f"The bar beside is the mean with its {evidence.level} t-interval over seeds; the dashed line is the "
-            "trivial baseline."
-        ),
-        panels=(partial(_seeds, evidence),),
-        width=5.0,
-        height=3.5,
-    )
+# What a loss of 1 means, by what the network answers.
+LOSSES = {ScoreKind.CLASSES: "loss (nats)", ScoreKind.VALUE: "loss (variances)"}
+# From so many classes on, the cells of a confusion matrix hold smaller type.
+MANY_CLASSES = 4
 
 
-def _seeds(evidence: Evidence, part: FigureBase) -> None:
-    axes, name = part.subplots(), evidence.metric.name
-    shown = quantity(name, evidence.clips)
-    values = shown.factor * np.array([finalist.spreads[name].values for finalist in evidence.ranked])
-    axes.plot(np.arange(len(values)), values, color=GRID, linewidth=0.8, zorder=1)
-    for place, finalist in enumerate(evidence.ranked):
-        color, marker, _ = _look(evidence, finalist)
-        spread = finalist.spreads[name]
-        axes.plot(np.full(len(values[place]), place), values[place], marker, color=color, alpha=0.75, markersize=5)
-        ends = shown.factor * np.array([spread.low, spread.high])
-        axes.plot([place + 0.18] * 2, ends, color=INK, linewidth=1.6, solid_capstyle="butt")
-        axes.plot(place + 0.18, shown.factor * spread.mean, "_", color=INK, markersize=9, markeredgewidth=2)
-    if name in evidence.baseline.values:
-        axes.axhline(shown.factor * evidence.baseline.values[name], color=MUTED, linestyle="--", linewidth=1)
-    axes.set_xticks(range(len(values)), [_wrapped(finalist.model) for finalist in evidence.ranked], color=INK)
-    axes.set_xlim(-0.5, len(values) - 0.4)
-    axes.set_ylabel(shown.heading)
-    axes.grid(visible=False, axis="x")
-
-
-def forest_figure(evidence: Evidence) -> Figure:
-    """Draw the paired mean difference of every pair of finalists with its interval."""
-    tests = _shown_tests(evidence)
-    return Figure(
-        name="differences",
-        title="Paired differences",
-        says=(
-            f"Mean difference of the first minus the second over {evidence.repeats}, with its {evidence.level} "
-            f"interval (not adjusted). Filled: significant after Holm over {counted(len(evidence.tests), 'pair')}; "
-            "hollow: not. The pale band is what these seeds could miss: less than the smallest difference found with "
-            f"{evidence.power} power."
-            + (f" Only the pairs of {evidence.ranked[0].model} are drawn." if len(tests) < len(evidence.tests) else "")
-        ),
-        panels=(partial(_forest, evidence, tests),),
-        width=5.0,
-        height=max(3.5, 1.1 + 0.34 * len(tests)),
-    )
-
-
-def _shown_tests(evidence: Evidence) -> pd.DataFrame:
-    tests, best = evidence.tests, evidence.ranked[0].model
-    if len(tests) > MOST_PAIRS:
-        tests = tests[(tests["a"] == best) | (tests["b"] == best)]
-    return tests.sort_values("mean_difference", kind="stable")
-
-
-def _forest(evidence: Evidence, tests: pd.DataFrame, part: FigureBase) -> None:
-    axes, shown = part.subplots(), quantity(evidence.metric.name, evidence.clips)
-    axes.axvline(0, color=MUTED, linewidth=1)
-    for place, row in enumerate(tests.to_dict("records")):
-        miss, ends = shown.factor * row["smallest_detectable"], shown.factor * np.array([row["ci_low"], row["ci_high"]])
-        if np.isfinite(miss):
-            axes.add_patch(
-                Rectangle((-miss, place - 0.3), 2 * miss, 0.6, facecolor=GRID, alpha=0.6, linewidth=0, zorder=0)
-            )
-        significant = row["p_t_holm"] < evidence.alpha
-        axes.plot(ends, [place] * 2, color=SERIES[0], linewidth=1.6)
-        face = SERIES[0] if significant else PAPER
-        axes.plot(
-            shown.factor * row["mean_difference"], place, "o", color=SERIES[0], markerfacecolor=face, markersize=6.5
-        )
-    axes.set_yticks(
-        range(len(tests)), [f"{row.a}\n{MINUS} {row.b}" for row in tests.itertuples()], color=INK, fontsize=8
-    )
-    axes.set_ylim(-0.6, len(tests) - 0.4)
-    axes.autoscale_view(scaley=False)
-    axes.set_xlabel(f"difference of {shown.label}{f' ({shown.step.strip()})' if shown.step else ''}")
-    axes.grid(visible=False, axis="y")
+def figures_of(evidence: Evidence) -> dict[str, Figure]:
+    """Return the figures that the benchmark's numbers allow, by name."""
+    make = [seeds_figure]
+    if len(evidence.finalists) > 1:
+        make.append(forest_figure)
+    if evidence.task.score_kind is ScoreKind.VALUE:
+        make += [estimates_figure, *([age_figure] if evidence.task.subject == "age" else [])]
+    else:
+        make += [confusion_figure, *([roc_figure] if len(evidence.task.classes) == 2 else []), reliability_figure]
+    make += [groups_figure] if len(evidence.groups) else []
+    make += [variants_figure] if len(evidence.variants) else []
+    return {figure.name: figure for figure in (each(evidence) for each in [*make, curves_figure])}
 
 
 def curves_figure(evidence: Evidence) -> Figure:
@@ -128,20 +57,26 @@ def curves_figure(evidence: Evidence) -> Figure:
         name="curves",
         title="Learning curves of the fine-tuned finalists",
         says=(
-            f"Above: loss in nats, training dashed and validation solid. Below: validation {shown.label} on "
-            f"{counted(clips, 'clip')}. The vertical line marks the epoch whose weights were kept, that of the lowest "
-            "validation loss. One run each."
+            f"Above: {_loss_words(evidence)}, training dashed and validation solid. Below: validation {shown.label} "
+            f"on {counted(clips, 'clip')}. The vertical line marks the epoch whose weights were kept, that of the "
+            "lowest validation loss. One run each."
         ),
         panels=tuple(partial(_curves, evidence, finalist) for finalist in evidence.ranked),
         width=3.2,
-        height=3.7,
+        height=4.0,
     )
+
+
+def _loss_words(evidence: Evidence) -> str:
+    if evidence.task.score_kind is ScoreKind.VALUE:
+        return "loss, the squared error over the variance of the training rows (1: guessing their mean)"
+    return "loss in nats"
 
 
 def _curves(evidence: Evidence, finalist: Finalist, part: FigureBase) -> None:
     loss, metric = part.subplots(2, 1, sharex=True)
     shown, history = quantity(evidence.metric.name, evidence.clips), finalist.history
-    color, marker, _ = _look(evidence, finalist)
+    color, marker, _ = look_of(evidence, finalist)
     epochs = history["epoch"] + 1
     dots = {"marker": marker, "markersize": 3.5}
     loss.plot(epochs, history["train_loss"], color=MUTED, linestyle="--", label="training", **dots)
@@ -149,12 +84,13 @@ def _curves(evidence: Evidence, finalist: Finalist, part: FigureBase) -> None:
     metric.plot(epochs, shown.factor * history[f"valid_{evidence.metric.name}"], color=color, **dots)
     for axes in (loss, metric):
         axes.axvline(epochs.iloc[finalist.best_epoch], color=MUTED, linewidth=0.8)
-    loss.set_ylim(0, 1.25 * _highest_loss(evidence))
+    loss.set_ylim(0, 1.08 * _highest_loss(evidence))
     metric.set_ylim(*_common_limits(evidence))
     loss.set_title(finalist.model)
-    loss.set_ylabel("loss (nats)")
-    loss.legend(loc="upper right", ncols=2, columnspacing=1.2, borderpad=0)
-    metric.set_ylabel(f"valid. {shown.heading}")
+    loss.set_ylabel(LOSSES[evidence.task.score_kind])
+    # Above its axes, since names of metrics are longer than the axes are high.
+    metric.set_title(f"validation {axis_words(evidence.metric, evidence.clips)}", fontsize=8.5, fontweight="normal")
+    part.legend(*loss.get_legend_handles_labels(), loc="outside lower left", ncols=2, borderpad=0)
     metric.set_xlabel("epoch")
     metric.xaxis.set_major_locator(MaxNLocator(integer=True))
 
@@ -172,35 +108,37 @@ def _common_limits(evidence: Evidence) -> tuple[float, float]:
 
 def confusion_figure(evidence: Evidence) -> Figure:
     """Draw the confusion matrix of every fine-tuned finalist on the test rows."""
-    size = 1.3 + 0.65 * len(evidence.task.classes)
+    many = len(evidence.task.classes) >= MANY_CLASSES
+    size = 0.9 + (0.46 if many else 0.85) * len(evidence.task.classes)
     return Figure(
         name="confusion",
         title="Confusion on the test rows",
         says=(
-            f"Counts of {evidence.sample}, and the share of the true class (a row sums to 100 %). The one fine-tuned "
-            "network of each finalist."
+            f"The share of the true class in percent (a row sums to 100), with the number of clips below; "
+            f"{evidence.sample}. The one fine-tuned network of each finalist."
         ),
         panels=tuple(partial(_confusion, evidence, finalist) for finalist in evidence.ranked),
-        width=max(size + 0.4, 3.0),
+        width=max(size + 0.2, 2.8),
         height=size,
     )
 
 
 def _confusion(evidence: Evidence, finalist: Finalist, part: FigureBase) -> None:
     axes, classes = part.subplots(), evidence.task.classes
+    many = len(classes) >= MANY_CLASSES
     counts_CC = confusion(finalist.tuned.truth, finalist.tuned.predicted, len(classes))
-    color = _look(evidence, finalist)[0]
+    color = look_of(evidence, finalist)[0]
     for (truth, predicted), number in np.ndenumerate(counts_CC):
         share = number / counts_CC[truth].sum() if counts_CC[truth].sum() else 0.0
-        corner = (predicted - 0.5, truth - 0.5)
-        axes.add_patch(Rectangle(corner, 1, 1, facecolor=color, alpha=0.5 * share, linewidth=0))
-        axes.text(
-            predicted, truth, f"{count(int(number))}\n{100 * share:.1f} %", ha="center", va="center", linespacing=1.4
-        )
+        tile(axes, predicted, truth, color, share)
+        words = f"{100 * share:.0f}" if many else f"{100 * share:.1f} %"
+        axes.text(predicted, truth, words, ha="center", va="bottom", fontsize=9 if many else 10)
+        clips = count(int(number))
+        axes.text(predicted, truth + 0.08, clips, ha="center", va="top", fontsize=7 if many else 8)
     axes.set_xlim(-0.5, len(classes) - 0.5)
     axes.set_ylim(len(classes) - 0.5, -0.5)
-    axes.set_xticks(range(len(classes)), classes)
-    axes.set_yticks(range(len(classes)), classes, rotation=90, va="center")
+    axes.set_xticks(range(len(classes)), classes, rotation=40 if many else 0, ha="right" if many else "center")
+    axes.set_yticks(range(len(classes)), classes, rotation=0 if many else 90, va="center")
     axes.tick_params(length=0, labelcolor=INK)
     axes.grid(visible=False)
     axes.set(title=finalist.model, xlabel="predicted", ylabel="true")
@@ -218,7 +156,7 @@ def roc_figure(evidence: Evidence) -> Figure:
         ),
         panels=(partial(_roc, evidence),),
         width=4.6,
-        height=4.4,
+        height=4.2 + 0.18 * len(evidence.finalists),
     )
 
 
@@ -226,18 +164,17 @@ def _roc(evidence: Evidence, part: FigureBase) -> None:
     axes, shown = part.subplots(), quantity(AUC, evidence.clips)
     axes.plot([0, 1], [0, 1], color=MUTED, linestyle=":", linewidth=1)
     for finalist in evidence.ranked:
-        color, _, dashes = _look(evidence, finalist)
+        color, _, dashes = look_of(evidence, finalist)
         interval, label = finalist.bounds[AUC].interval, finalist.model
         if AUC in finalist.tuned.undefined:
-            axes.plot([], [], color=color, linestyle=dashes, label=f"{label}: undefined")
+            axes.plot([], [], color=color, linestyle=dashes, label=f"{label}: AUC undefined")
             continue
-        curve = roc_curve(finalist.tuned.truth, finalist.tuned.probabilities[:, 1])
+        curve = roc_curve(finalist.tuned.truth, finalist.tuned.scores[:, 1])
         area = shown.number(finalist.tuned.values[AUC]) if interval is None else shown.interval(interval)
         rates = curve.false_positive_rate, curve.true_positive_rate
-        axes.plot(*rates, color=color, linestyle=dashes, label=f"{label}: {area}")
+        axes.plot(*rates, color=color, linestyle=dashes, label=f"{label}: AUC {area}")
     axes.set(xlabel="false positive rate", ylabel="true positive rate", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
-    axes.set_aspect("equal")
-    axes.legend(loc="lower right", title="AUC", alignment="left")
+    legend_above(axes, columns=1)
 
 
 def reliability_figure(evidence: Evidence) -> Figure:
@@ -252,7 +189,7 @@ def reliability_figure(evidence: Evidence) -> Figure:
         ),
         panels=(partial(_reliability, evidence),),
         width=4.6,
-        height=4.4,
+        height=4.2 + 0.18 * ((len(evidence.finalists) + 1) // 2),
     )
 
 
@@ -261,8 +198,8 @@ def _reliability(evidence: Evidence, part: FigureBase) -> None:
     lowest = 1 / len(evidence.task.classes)
     axes.plot([lowest, 1], [lowest, 1], color=MUTED, linestyle=":", linewidth=1)
     for finalist in evidence.ranked:
-        color, marker, dashes = _look(evidence, finalist)
-        bins = reliability(finalist.tuned.truth, finalist.tuned.probabilities, CALIBRATION_BINS)
+        color, marker, dashes = look_of(evidence, finalist)
+        bins = reliability(finalist.tuned.truth, finalist.tuned.scores, CALIBRATION_BINS)
         filled = bins.count > 0
         line = bins.confidence[filled], bins.accuracy[filled]
         axes.plot(*line, color=color, linestyle=dashes, linewidth=1, alpha=0.7)
@@ -270,7 +207,7 @@ def _reliability(evidence: Evidence, part: FigureBase) -> None:
         axes.scatter(*line, s=area, color=color, marker=marker, alpha=0.75, linewidths=0)
         axes.plot([], [], color=color, marker=marker, linestyle=dashes, markersize=5, label=finalist.model)
     axes.set(xlabel="mean confidence", ylabel="accuracy", xlim=(lowest - 0.03, 1.03), ylim=(-0.04, 1.04))
-    axes.legend(loc="lower right")
+    legend_above(axes)
 
 
 def _without_width(evidence: Evidence) -> str:
@@ -278,12 +215,3 @@ def _without_width(evidence: Evidence) -> str:
     if any(interval is not None and interval.low == interval.high for interval in intervals):
         return " An interval without width means that no resample of these speakers erred, not that none could."
     return ""
-
-
-def _look(evidence: Evidence, finalist: Finalist) -> tuple[str, str, str]:
-    """Return how a finalist looks in every figure: by its place in the selection, which no test score moves."""
-    return look([each.model for each in evidence.finalists].index(finalist.model))
-
-
-def _wrapped(model: str) -> str:
-    return model.replace("_", "_\n", 1)

@@ -10,25 +10,26 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from voxbench import __version__
 from voxbench.reporting.drawing import Figure, svgs
 from voxbench.reporting.evidence import Evidence
-from voxbench.reporting.figures import figures
+from voxbench.reporting.figures import figures_of
+from voxbench.reporting.figures_cross import cross_figures
 from voxbench.reporting.quantities import counted, p_equation, quantity, visible
-from voxbench.reporting.tables import (
-    Table,
-    excluded_table,
-    finalists_table,
-    funnel_rows,
-    leakage_words,
-    significance_table,
-    splits_table,
-    trials_table,
-)
+from voxbench.reporting.tables import Table, significance_table, trials_table
+from voxbench.reporting.tables_data import excluded_table, funnel_rows, leakage_words, splits_table
+from voxbench.reporting.tables_overview import cross_table, overview_table
+from voxbench.reporting.tables_results import leaky_variants, results_table
+from voxbench.reporting.tables_variants import variants_table
+from voxbench.reporting.tables_voices import classes_table, groups_table
 from voxbench.reporting.verdict import Verdict, judge, lead_of
+
+# The part of a chapter where a figure is shown; one that is not named here is shown with the networks.
+PARTS = {"seeds": "result", "differences": "result", "variants": "variants", "groups": "groups"}
 
 
 @dataclass(frozen=True)
@@ -49,26 +50,44 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Chapter:
-    """What the template shows of one benchmark."""
+    """What the template shows of one benchmark; a table without rows is left out."""
 
     name: str
     facts: str
     verdict: Verdict
     tiles: tuple[Tile, ...]
-    finalists: Table
+    results: Table
     significance: Table
-    trials: Table
+    variants: Table
+    groups: Table
+    classes: Table
+    trials: Table | None
+    inherited: str | None
     splits: Table
     excluded: Table
     funnel: list[tuple[str, int]]
     leakage: str
+    leakage_utterance: str
     clean: bool
     licence: str
     drawn: dict[str, Drawn]
 
+    def figures(self, part: str) -> list[Drawn]:
+        """Return the figures of a part of the chapter, in order; those of one panel first."""
+        own = [drawn for name, drawn in self.drawn.items() if PARTS.get(name, "networks") == part]
+        return sorted(own, key=lambda drawn: len(drawn.panels) > 1)
 
-def render(benchmarks: Sequence[Evidence]) -> str:
-    """Return the page of all benchmarks; equal evidence gives equal bytes."""
+
+@dataclass(frozen=True)
+class Crossing:
+    """What the template shows of networks that were tested on other corpora."""
+
+    table: Table
+    drawn: tuple[Drawn, ...]
+
+
+def render(benchmarks: Sequence[Evidence], matrix: pd.DataFrame) -> str:
+    """Return the page of all benchmarks and of the cross stage's matrix; equal evidence gives equal bytes."""
     environment = Environment(
         loader=PackageLoader("voxbench.reporting", package_path=""),
         autoescape=True,
@@ -76,60 +95,94 @@ def render(benchmarks: Sequence[Evidence]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    chapters = [chapter(evidence) for evidence in benchmarks]
-    return environment.get_template("page.html.j2").render(chapters=chapters, version=__version__)
+    shown = trials_shown(benchmarks)
+    return environment.get_template("page.html.j2").render(
+        chapters=[chapter(evidence, with_trials=evidence.name in shown) for evidence in benchmarks],
+        overview=overview_table(benchmarks) if len(benchmarks) > 1 else None,
+        crossing=crossing(matrix, benchmarks[0].level) if len(matrix) else None,
+        version=__version__,
+    )
 
 
-def chapter(evidence: Evidence) -> Chapter:
+def trials_shown(benchmarks: Sequence[Evidence]) -> set[str]:
+    """Return the benchmarks whose chapters show the trials: each study once, in its own chapter if it has one."""
+    chapters: dict[str, str] = {}
+    for evidence in sorted(benchmarks, key=lambda evidence: evidence.inherited is not None):
+        chapters.setdefault(evidence.study, evidence.name)
+    return set(chapters.values())
+
+
+def crossing(matrix: pd.DataFrame, level: str) -> Crossing:
+    """Return the cross stage's matrix in the words and drawings of the page."""
+    drawn = (_drawn("cross", figure) for figure in cross_figures(matrix).values())
+    return Crossing(cross_table(matrix, level), tuple(drawn))
+
+
+def chapter(evidence: Evidence, *, with_trials: bool) -> Chapter:
     """Return one benchmark in the words and drawings of the page."""
     account = evidence.account
+    utterance = account.leakage_utterance
     return Chapter(
         name=evidence.name,
         facts=" · ".join(_facts(evidence)),
         verdict=judge(evidence),
-        tiles=tuple(_tiles(evidence)),
-        finalists=finalists_table(evidence),
+        tiles=tuple(tiles(evidence)),
+        results=results_table(evidence),
         significance=significance_table(evidence),
-        trials=trials_table(evidence),
-        splits=splits_table(account),
+        variants=variants_table(evidence),
+        groups=groups_table(evidence),
+        classes=classes_table(evidence),
+        trials=trials_table(evidence) if with_trials else None,
+        inherited=evidence.inherited,
+        splits=splits_table(account, evidence.task.unit),
         excluded=excluded_table(account),
         funnel=funnel_rows(account),
-        leakage=leakage_words(account),
+        leakage=leakage_words(account.leakage),
+        leakage_utterance=leakage_words(utterance) if utterance and leaky_variants(evidence) else "",
         clean=account.leakage["clean"],
         licence=visible(account.funnel["licence"]),
-        drawn={figure.name: _drawn(evidence, figure) for figure in figures(evidence)},
+        drawn={name: _drawn(evidence.name, figure) for name, figure in figures_of(evidence).items()},
     )
 
 
-def _drawn(evidence: Evidence, figure: Figure) -> Drawn:
-    return Drawn(figure, tuple(Markup(each) for each in svgs(figure, f"{evidence.name}-{figure.name}")))
+def _drawn(prefix: str, figure: Figure) -> Drawn:
+    return Drawn(figure, tuple(Markup(each) for each in svgs(figure, f"{prefix}-{figure.name}")))
 
 
 def _facts(evidence: Evidence) -> list[str]:
+    task = evidence.task
+    inherited = [f"finalists inherited from {evidence.inherited}"] if evidence.inherited else []
     return [
-        f"{evidence.task.name}: {' / '.join(evidence.task.classes)}",
+        f"{task.name.replace('_', ' ')}: {' / '.join(task.classes)}"
+        if task.classes
+        else f"{task.subject} in {task.unit}",
         f"test rows: {evidence.sample}",
         counted(len(evidence.finalists), "finalist"),
         evidence.repeats,
+        *inherited,
     ]
 
 
-def _tiles(evidence: Evidence) -> list[Tile]:
+def tiles(evidence: Evidence) -> list[Tile]:
+    """Return the numbers that matter, as far as they are defined."""
     name = evidence.metric.name
     shown, level = quantity(name, evidence.clips), evidence.level
     best, *others = evidence.ranked
-    spread, tiles = best.spreads[name], []
+    spread, found = best.spreads[name], []
     if not math.isnan(spread.mean):
         words = f"test {shown.label} of {best.model}, mean ± sd of {counted(len(spread.values), 'seed')}"
-        tiles.append(Tile(f"{shown.value(spread.mean)} ± {shown.number(spread.sd)}", words))
-        tiles += _lead_tiles(evidence) if others else []
-    if name in evidence.baseline.values:
-        words = f"{shown.label} of the trivial baseline on the same {counted(evidence.clips, 'clip')}"
-        tiles.append(Tile(shown.value(evidence.baseline.values[name]), words))
+        found.append(Tile(f"{shown.value(spread.mean)} ± {shown.number(spread.sd)}", words))
+        found += _lead_tiles(evidence) if others else []
+    strongest = evidence.strongest
+    if name in strongest.scored.values:
+        words = (
+            f"{shown.label} of the trivial baseline ({strongest.name}) on the same {counted(evidence.clips, 'clip')}"
+        )
+        found.append(Tile(shown.value(strongest.scored.values[name]), words))
     if (interval := best.bounds[name].interval) is not None:
         words = f"{level} interval of the fine-tuned {best.model} over {counted(evidence.speakers, 'speaker')}"
-        tiles.append(Tile(f"{shown.number(interval.low)} to {shown.value(interval.high)}", words))
-    return tiles
+        found.append(Tile(f"{shown.number(interval.low)} to {shown.value(interval.high)}", words))
+    return found
 
 
 def _lead_tiles(evidence: Evidence) -> list[Tile]:

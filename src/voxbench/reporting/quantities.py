@@ -64,6 +64,12 @@ QUANTITIES = {
     "matthews_correlation": Quantity("Matthews correlation", "", 1, 3),
     "log_loss": Quantity("log loss", "nats", 1, 3),
     "roc_auc": Quantity("AUC", "", 1, 3),
+    "mae": Quantity("MAE", "years", 1, 2),
+    "median_absolute_error": Quantity("median absolute error", "years", 1, 2),
+    "rmse": Quantity("RMSE", "years", 1, 2),
+    "r2": Quantity("R\u00b2", "", 1, 3),
+    "pearson": Quantity("Pearson's r", "", 1, 3),
+    "concordance": Quantity("concordance", "", 1, 3),
 }
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import pandas as pd
-
 from voxbench.reporting.evidence import Evidence, Finalist
-from voxbench.reporting.quantities import MINUS, count, counted, p_equation, quantity
+from voxbench.reporting.groups import extremes
+from voxbench.reporting.quantities import DASH, MINUS, count, counted, p_equation, quantity
+from voxbench.reporting.scored import Scored
 
 # Below about so many clusters the percentile interval is too narrow (see voxbench.metrics.uncertainty).
 FEW_SPEAKERS = 20
@@ -58,7 +58,7 @@ def lead_of(evidence: Evidence, first: Finalist, second: Finalist) -> Lead:
         p_holm=row["p_t_holm"],
         p_wilcoxon_holm=row["p_wilcoxon_holm"],
         smallest_detectable=row["smallest_detectable"],
-        note="" if pd.isna(row["note"]) else row["note"],
+        note=row["note"],
     )
 
 
@@ -70,6 +70,7 @@ def judge(evidence: Evidence) -> Verdict:
         return Verdict(f"No finalist has a test {_metric(evidence)}: {reason}.", (), _warnings(evidence), math.nan)
     if not others:
         headline = f"{best.model} is the only finalist, so there is nothing to compare it with."
+        headline += _unbeaten(evidence)
         return Verdict(headline, (_mean(evidence, best), *_beyond(evidence, best)), _warnings(evidence), math.nan)
     lead = lead_of(evidence, best, others[0])
     sentences = (
@@ -86,19 +87,28 @@ def _metric(evidence: Evidence) -> str:
 
 
 def _headline(evidence: Evidence, best: Finalist, runner_up: Finalist, lead: Lead) -> str:
-    if math.isclose(lead.difference, 0, abs_tol=1e-12):
-        return f"{best.model} and {runner_up.model} share the best mean test {_metric(evidence)}: neither leads."
     rank = f"{best.model} has the best mean test {_metric(evidence)}"
-    if math.isnan(lead.p_holm):
-        return f"{rank}, but its lead over {runner_up.model} has no t-test."
-    if lead.p_holm < evidence.alpha:
-        return f"{rank}, and its lead over {runner_up.model} is significant."
-    return f"{rank}, but its lead over {runner_up.model} is not significant."
+    if math.isclose(lead.difference, 0, abs_tol=1e-12):
+        said = f"{best.model} and {runner_up.model} share the best mean test {_metric(evidence)}: neither leads."
+    elif math.isnan(lead.p_holm):
+        said = f"{rank}, but its lead over {runner_up.model} has no t-test."
+    elif lead.p_holm < evidence.alpha:
+        said = f"{rank}, and its lead over {runner_up.model} is significant."
+    else:
+        said = f"{rank}, but its lead over {runner_up.model} is not significant."
+    return said + _unbeaten(evidence)
+
+
+def _unbeaten(evidence: Evidence) -> str:
+    if evidence.gain.interval is None or evidence.beats_baseline:
+        return ""
+    return f" {evidence.validated.model}, chosen on validation, is not shown to beat a baseline that never listens."
 
 
 def _mean(evidence: Evidence, best: Finalist) -> str:
     spread, shown = best.spreads[evidence.metric.name], quantity(evidence.metric.name, evidence.clips)
-    values = f"{shown.value(spread.mean)} ± {shown.number(spread.sd)} (mean ± standard deviation)"
+    lower = "" if evidence.metric.greater_is_better else "; lower is better"
+    values = f"{shown.value(spread.mean)} ± {shown.number(spread.sd)} (mean ± standard deviation{lower})"
     return f"Over {evidence.repeats}, {best.model} reaches a test {shown.label} of {values}."
 
 
@@ -149,25 +159,69 @@ def _beyond(evidence: Evidence, best: Finalist) -> tuple[str, ...]:
             f"{shown.value(bounded.interval.estimate)} on {evidence.sample}, and resampling the speakers gives "
             f"{low} to {high} ({evidence.level})."
         )
-    if name in evidence.baseline.values:
-        sentences.append(_against_baseline(evidence, best))
+    sentences += [_against_baseline(evidence), *_between_groups(evidence)]
     if len(evidence.finalists) > 1:
         chosen = "the same one" if evidence.validated is best else evidence.validated.model
         sentences.append(f"By validation alone, which never sees a test row, one would have chosen {chosen}.")
     return tuple(sentences)
 
 
-def _against_baseline(evidence: Evidence, best: Finalist) -> str:
-    name, shown = evidence.metric.name, quantity(evidence.metric.name, evidence.clips)
-    level = evidence.baseline.values[name]
-    text = f"The trivial baseline, which never listens, gets {shown.value(level)}"
-    interval = best.bounds[name].interval
+def _against_baseline(evidence: Evidence) -> str:
+    """Say whether the network that validation chooses beats the strongest baseline."""
+    chosen = evidence.validated.model
+    shown, strongest = quantity(evidence.metric.name, evidence.clips), evidence.strongest
+    which = "" if len(evidence.baselines) == 1 else f"the strongest of {len(evidence.baselines)}, "
+    text = f"A trivial baseline never listens; {which}the {strongest.name}{',' * bool(which)} gets "
+    text += _value(evidence, strongest.scored)
+    interval = evidence.gain.interval
     if interval is None:
-        return f"{text}."
-    if interval.low <= level <= interval.high:
-        return f"{text}, which lies inside that interval: {best.model} is not shown to be better than guessing."
-    better = (interval.low > level) is evidence.metric.greater_is_better
-    return f"{text}, which lies outside that interval: the network is {'better' if better else 'worse'}."
+        return f"{text}. Whether {chosen} beats it cannot be said: {evidence.gain.reason}."
+    compared = (
+        f"{text}. The gain over it of the fine-tuned {chosen}, the best on validation, on the same clips, is "
+        f"{shown.number(interval.estimate)}{shown.step} ({evidence.level} interval over speakers "
+        f"{shown.number(interval.low)} to {shown.number(interval.high)})"
+    )
+    if interval.low > 0:
+        return f"{compared}: it beats the baseline."
+    if interval.high < 0:
+        return f"{compared}: it does not beat the baseline, it is worse."
+    return f"{compared}. The interval holds zero: {chosen} does not beat the baseline, as far as these speakers show."
+
+
+def _value(evidence: Evidence, scored: Scored) -> str:
+    value = scored.values.get(evidence.metric.name)
+    return DASH if value is None else quantity(evidence.metric.name, evidence.clips).value(value)
+
+
+def beats_words(evidence: Evidence) -> str:
+    """Say in a word or two whether the network that validation chooses beats the strongest baseline."""
+    interval = evidence.gain.interval
+    if interval is None:
+        return "cannot be said"
+    return "yes" if interval.low > 0 else "no, worse" if interval.high < 0 else "not shown"
+
+
+def _between_groups(evidence: Evidence) -> tuple[str, ...]:
+    """Say how far apart the sexes are, and the groups of the single attribute with the widest gap."""
+    found = [
+        each
+        for each in extremes(evidence.groups, greater_is_better=bool(evidence.task.classes))
+        if " x " not in each[0]
+    ]
+    if not found:
+        return ()
+    shown = quantity("accuracy" if evidence.task.classes else "mae", evidence.clips)
+    widest = max(found, key=lambda each: each[3])
+    told = [each for each in found if each[0] == "gender" or each is widest]
+    said = [
+        f"by {attribute.replace('_', ' ')} from {shown.value(worst['mean'])} ({worst['group']}) to "
+        f"{shown.value(best['mean'])} ({best['group']}), a gap of {shown.number(gap)}{shown.step}"
+        for attribute, worst, best, gap in told
+    ]
+    return (
+        f"The {shown.label} of {evidence.validated.model}, the best on validation, goes {'; '.join(said)}. Part of any "
+        "gap is chance.",
+    )
 
 
 def _warnings(evidence: Evidence) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from voxbench.features.store import dequantize, quantize
 from voxbench.models import spec
 from voxbench.serving.bundle import WEIGHTS, read_bundle
 from voxbench.tasks import tasks
-from voxbench.training.network import build_network
+from voxbench.training.network import Statistics, build_network
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,11 @@ class Predictor:
         self.kind = spec(self.bundle.model).input_kind
         self.front_end = build_front_end(self.bundle.features, self.bundle.cleaning.sample_rate_hz).eval()
         weights = load_file(folder / WEIGHTS)
-        statistics = [weights[name][:, 0].numpy() for name in ("mean_F1", "std_F1")]
+        mean, std = (weights[name][:, 0].numpy() for name in ("mean_F1", "std_F1"))
+        # The head's scale is part of the weights; these targets only give it its shape.
+        statistics = Statistics(mean, std, targets=np.array([0.0, 1.0]))
         self.network = build_network(
-            self.bundle.model, self.task, self.bundle.training, self.bundle.trainable, *statistics
+            self.bundle.model, self.task, self.bundle.training, self.bundle.trainable, statistics, initial=None
         ).eval()
         self.network.load_state_dict(weights)
         self.crop_frames = int(self.bundle.training.crop_seconds * 1000 / self.bundle.features.hop_ms)
@@ -59,5 +61,6 @@ class Predictor:
         with torch.inference_mode():
             outputs = self.network(torch.from_numpy(crops))
         scores = {name: float(values[0]) for name, values in self.task.scores(outputs[None]).items()}
-        label = max(self.task.classes, key=lambda word: scores[f"p_{word}"])
-        return Prediction(label, scores, cleaned.source_seconds, cleaned.kept_seconds, cleaned.clipped_fraction)
+        return Prediction(
+            self.task.answer(scores), scores, cleaned.source_seconds, cleaned.kept_seconds, cleaned.clipped_fraction
+        )

@@ -32,7 +32,7 @@ class VoiceModel(PythonModel):
         try:
             return answer_row(self.predictor(audio_bytes(cell)))
         except AudioError as error:
-            return error_row(error, [f"p_{word}" for word in self.predictor.task.classes])
+            return error_row(error, list(self.predictor.task.score_columns))
 
 
 set_model(VoiceModel())

@@ -1,43 +1,75 @@
-"""What selection, fine-tuning and repetition share: a benchmark's data source and its finalists' recipes."""
+"""What selection, fine-tuning, repetition and variants share: where data lies, finalists, and how they are trained."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from voxbench.artifacts import read_json
-from voxbench.config import Training
+from voxbench.config import Benchmark, Study, Training
+from voxbench.features.augmentation import check
+from voxbench.metrics import METRICS
 from voxbench.schema import InputError
 from voxbench.stages.workspace import Workspace
 from voxbench.tasks import tasks
+from voxbench.training.data import AudioSource
 from voxbench.training.fit import Recipe
 from voxbench.training.jobs import Source
 
+SPLIT, LEAKY_SPLIT = "split", "split_utterance"
 
-def source(workspace: Workspace, benchmark: str) -> Source:
-    """Return where the data of a benchmark lies; an unknown task is refused here."""
-    row = workspace.params.benchmark(benchmark)
-    features = workspace.features(row.corpus) / "features.json"
+
+def source(workspace: Workspace, task: str, corpus: str, split_column: str) -> Source:
+    """Return where the data of a task on a corpus lies; an unknown task is refused here."""
+    features = workspace.features(corpus) / "features.json"
     if not features.is_file():
-        raise InputError(f"no {features.relative_to(workspace.root)}: run `dvc repro features@{row.corpus}` first")
-    return Source(tasks[row.task].name, workspace.prepared(row.corpus), workspace.features(row.corpus))
+        raise InputError(f"no {features.relative_to(workspace.root)}: run `dvc repro features@{corpus}` first")
+    row = workspace.params.corpus(corpus)
+    return Source(
+        task=tasks[task].name,
+        audio=AudioSource(workspace.prepared(corpus), row.features, row.cleaning.sample_rate_hz),
+        features=workspace.features(corpus),
+        split_column=split_column,
+        root=workspace.root,
+        weights=workspace.weights,
+    )
+
+
+def check_learning(workspace: Workspace, row: Benchmark | Study, training: Training) -> None:
+    """Refuse, before anything is trained, what cannot work with the row's task and corpus.
+
+    That is a metric of another kind of score, a balance without classes, and augmentation beyond the audio's rate.
+    """
+    task, metric = row.task, row.metric
+    sample_rate_hz = workspace.params.corpus(row.corpus).cleaning.sample_rate_hz
+    check(training.augmentation, sample_rate_hz, training.crop_seconds)
+    kind = tasks[task].score_kind
+    if METRICS[metric].kind is not kind:
+        known = ", ".join(name for name in METRICS if METRICS[name].kind is kind)
+        raise InputError(f"metric {metric!r} is not for {kind} scores, which task {task!r} has: choose one of {known}")
+    if training.balance != "none" and not tasks[task].classes:
+        raise InputError(f"training.balance is {training.balance!r}, but task {task!r} has no classes: set it to none")
 
 
 def read_selection(workspace: Workspace, benchmark: str) -> dict[str, Any]:
-    """Return `selection.json` of a benchmark."""
-    workspace.params.benchmark(benchmark)
-    path = workspace.results(benchmark, "select") / "selection.json"
+    """Return the `selection.json` that a benchmark takes its finalists from."""
+    study = workspace.params.benchmark(benchmark).select_from
+    path = workspace.results(study, "select") / "selection.json"
     if not path.is_file():
-        raise InputError(f"no {path.relative_to(workspace.root)}: run `dvc repro select@{benchmark}` first")
+        raise InputError(f"no {path.relative_to(workspace.root)}: run `dvc repro select@{study}` first")
     selection: dict[str, Any] = read_json(path)
     return selection
 
 
-def finalist_training(workspace: Workspace, finalist: dict[str, Any]) -> Training:
-    """Return the training section with the settings that selection chose for a finalist."""
-    return workspace.params.training.model_copy(update=finalist["settings"])
+def defined(metric: str, value: float | None, run: str) -> float:
+    """Return the value of a metric on a training run, or refuse one that has none: nothing can be told by it."""
+    if value is None or math.isnan(value):
+        raise InputError(f"{metric} has no value for {run}: select by another metric")
+    return value
 
 
-def finalist_recipe(workspace: Workspace, finalist: dict[str, Any], seed: int) -> Recipe:
-    """Return how a finalist is trained on the whole training split."""
-    schedule = workspace.params.finetune.schedule
-    return Recipe(finalist["model"], finalist_training(workspace, finalist), schedule, seed, train_per_class=None)
+def finalist_recipe(workspace: Workspace, benchmark: str, finalist: dict[str, Any], seed: int) -> Recipe:
+    """Return how a finalist is trained on a benchmark, with the settings that its study chose."""
+    learning = workspace.params.learning(benchmark)
+    training = learning.training.model_copy(update=finalist["settings"])
+    return Recipe(finalist["model"], training, learning.finetune.schedule, seed, learning.finetune.train_per_class)

@@ -2,7 +2,8 @@
 
 Outputs in `data/prepared/CORPUS`: `shard-*.arrow` (audio), `manifest.parquet` (one row for each recording kept),
 `excluded.csv` (one for each that was not, with the reason), `funnel.json` (found -> readable -> kept, labelled) and
-`leakage.json` (the certificate that no speaker, session or audio is in two splits).
+`leakage.json` (the certificate that no speaker, session or audio is in two splits). The manifest also carries the split
+by utterance, `split_utterance`, which leaks by design and is trained on for comparison only (`leakage-utterance.json`).
 """
 
 from __future__ import annotations
@@ -20,16 +21,17 @@ import pandas as pd
 
 from voxbench.artifacts import digest, package_digest, write_json
 from voxbench.audio import clean, decode_audio, read_bytes
-from voxbench.config import Cleaning, Corpus
+from voxbench.config import Cleaning, Corpus, Splitting
 from voxbench.corpora import read_corpus
 from voxbench.corpora.integrity import certify, check_speakers
 from voxbench.corpora.splitting import assign_splits
 from voxbench.features.store import quantize, read_notes, write_shard
 from voxbench.progress import Progress
-from voxbench.schema import AudioError, InputError, Utterance
+from voxbench.schema import AudioError, InputError, Split, Utterance
 from voxbench.stages.workspace import Workspace
 
 LABELS = ("gender", "age_years", "age_group", "text", "attack")
+UNSPLIT = "unsplit"
 EXCLUDED_COLUMNS = ["id", "speaker", "reason", "detail"]
 
 
@@ -41,10 +43,9 @@ def prepare(workspace: Workspace, name: str) -> None:
     if not utterances:
         raise InputError(f"corpus {name!r}: reader {corpus.reader!r} found no recordings in {corpus.root}")
     check_speakers(_table(utterances))
-    chunks = [
-        utterances[start : start + parallel.rows_per_shard]
-        for start in range(0, len(utterances), parallel.rows_per_shard)
-    ]
+    outcomes = _unsplit(utterances, corpus)
+    taken = [utterance for utterance in utterances if not outcomes or utterance.split is not None]
+    chunks = [taken[start : start + parallel.rows_per_shard] for start in range(0, len(taken), parallel.rows_per_shard)]
     paths = [folder / f"shard-{number:05d}.arrow" for number in range(len(chunks))]
     # A manifest vouches for the shards beside it, so it goes before they change.
     for stale in {folder / "manifest.parquet", *folder.glob("shard-*")} - set(paths):
@@ -52,12 +53,19 @@ def prepare(workspace: Workspace, name: str) -> None:
     work = (
         joblib.delayed(prepare_shard)(chunk, corpus.cleaning, path) for chunk, path in zip(chunks, paths, strict=True)
     )
-    outcomes: list[dict[str, Any]] = []
-    with Progress(f"prepare {name}", len(utterances)) as progress:
+    with Progress(f"prepare {name}", len(taken)) as progress:
         for chunk in joblib.Parallel(n_jobs=parallel.workers, return_as="generator")(work):
             outcomes += chunk
             progress.advance(f"{sum('reason' in row for row in outcomes)} excluded", len(chunk))
     _account(utterances, outcomes, corpus, folder)
+
+
+def _unsplit(utterances: Sequence[Utterance], corpus: Corpus) -> list[dict[str, Any]]:
+    """Return the outcome of recordings that an official split leaves out, as Common Voice's does with most."""
+    lost = [utterance.id for utterance in utterances if utterance.split is None]
+    if corpus.splitting.by != "official" or len(lost) == len(utterances):
+        return []
+    return [{"id": row_id, "reason": UNSPLIT, "detail": "in none of the official sets"} for row_id in lost]
 
 
 def prepare_shard(chunk: Sequence[Utterance], cleaning: Cleaning, path: Path) -> list[dict[str, Any]]:
@@ -138,13 +146,26 @@ def _account(utterances: Sequence[Utterance], outcomes: list[dict[str, Any]], co
     }
     write_json(folder / "funnel.json", funnel)
     print(f"found {len(table)}, kept {len(manifest)}, excluded {dict(reasons)} (listed in {folder.name}/excluded.csv)")
-    if len(excluded) > corpus.max_excluded_fraction * len(table):
-        first = excluded.iloc[0]
+    unusable = excluded[excluded["reason"] != UNSPLIT]
+    if len(unusable) > corpus.max_excluded_fraction * len(table):
+        first = unusable.iloc[0]
         raise InputError(
-            f"{len(excluded)} of {len(table)} recordings are unusable ({dict(reasons)}; first: {first['id']}: "
+            f"{len(unusable)} of {len(table)} recordings are unusable ({dict(reasons)}; first: {first['id']}: "
             f"{first['detail']}), more than max_excluded_fraction {corpus.max_excluded_fraction:g}: mend them "
             f"(listed in {folder / 'excluded.csv'}) or raise it"
         )
+    manifest["split_utterance"] = assign_splits(manifest, _leaky(manifest, corpus)).astype(str)
     manifest["split"] = assign_splits(manifest, corpus.splitting).astype(str)
     write_json(folder / "leakage.json", certify(manifest, corpus.splitting.by))
+    apart = manifest.assign(split=manifest["split_utterance"])
+    write_json(folder / "leakage-utterance.json", certify(apart, "utterance"))
     manifest.to_parquet(folder / "manifest.parquet", index=False)
+
+
+def _leaky(manifest: pd.DataFrame, corpus: Corpus) -> Splitting:
+    """Return how recordings are split for comparison: by utterance, in strata where each can fill every split."""
+    splitting = corpus.splitting.model_copy(update={"by": "utterance"})
+    strata = manifest[splitting.stratify].fillna("unknown") if splitting.stratify else None
+    if strata is not None and manifest.groupby(strata)["audio_sha256"].nunique().min() < len(Split):
+        return splitting.model_copy(update={"stratify": None})
+    return splitting

@@ -9,7 +9,18 @@ from __future__ import annotations
 import shutil
 
 from voxbench.artifacts import write_json, write_text
-from voxbench.reporting import Evidence, Sources, gather, render, summary, write_figures, write_plots
+from voxbench.reporting import (
+    Evidence,
+    Question,
+    Sources,
+    gather,
+    read_matrix,
+    render,
+    summary,
+    write_cross_figures,
+    write_figures,
+    write_plots,
+)
 from voxbench.stages.workspace import Workspace
 from voxbench.tasks import tasks
 
@@ -17,23 +28,36 @@ from voxbench.tasks import tasks
 def report(workspace: Workspace) -> None:
     """Write the report of every benchmark of `params.yaml`; all of them must be finished."""
     folder = workspace.reports
-    benchmarks = [_gather(workspace, name) for name in workspace.params.benchmarks]
+    benchmarks = [gather_benchmark(workspace, name) for name in workspace.params.benchmarks]
+    matrix = read_matrix(workspace.results("cross", ""))
     for part in (folder / "figures", folder / "plots"):
         shutil.rmtree(part, ignore_errors=True)
     for evidence in benchmarks:
         write_figures(evidence, folder / "figures")
         write_plots(evidence, folder / "plots" / evidence.name)
+    write_cross_figures(matrix, folder / "figures")
     write_json(folder / "metrics.json", {evidence.name: summary(evidence) for evidence in benchmarks})
-    write_text(folder / "index.html", render(benchmarks))
+    write_text(folder / "index.html", render(benchmarks, matrix))
     print(f"report on {', '.join(workspace.params.benchmarks)}: {folder / 'index.html'}")
 
 
-def _gather(workspace: Workspace, name: str) -> Evidence:
-    row = workspace.params.benchmark(name)
+def gather_benchmark(workspace: Workspace, name: str) -> Evidence:
+    """Return the evidence of benchmark `name`."""
+    params = workspace.params
+    row = params.benchmark(name)
+    question = Question(
+        name=name,
+        task=tasks[row.task],
+        reader=params.corpus(row.corpus).reader,
+        metric=row.metric,
+        study=row.select_from,
+        seeds=params.learning(name).repeat.seeds,
+    )
     sources = Sources(
         prepared=workspace.prepared(row.corpus),
-        select=workspace.results(name, "select"),
+        select=workspace.results(row.select_from, "select"),
         repeat=workspace.results(name, "repeat"),
+        ablate=workspace.results(name, "ablate") if row.variants else None,
         models=workspace.models(name),
     )
-    return gather(name, tasks[row.task], sources, workspace.params.report, workspace.params.repeat.seeds)
+    return gather(question, sources, params.report)

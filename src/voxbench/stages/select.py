@@ -1,6 +1,6 @@
 """Stage 1: which models, with which settings, are worth fine-tuning. Sees training and validation rows only.
 
-Outputs in `results/BENCHMARK/select`: one folder for each trial, `trials.csv`, and `selection.json`, which holds the
+Outputs in `results/STUDY/select`: one folder for each trial, `trials.csv`, and `selection.json`, which holds the
 finalists and the features' digest, and nothing that changes when the winners do not.
 """
 
@@ -12,11 +12,11 @@ from typing import Any
 import pandas as pd
 
 from voxbench.artifacts import write_json
-from voxbench.config import Selection
+from voxbench.config import Study
 from voxbench.metrics import METRICS
 from voxbench.progress import Progress
 from voxbench.schema import Split
-from voxbench.stages.finalists import source
+from voxbench.stages.finalists import SPLIT, check_learning, source
 from voxbench.stages.workspace import Workspace
 from voxbench.tracking.runs import open_stage
 from voxbench.training.fit import Recipe
@@ -25,23 +25,24 @@ from voxbench.training.search import Search, Trial, families, winners
 
 
 def select(workspace: Workspace, name: str) -> None:
-    """Search the candidates of benchmark `name`; trials finished by an interrupted run are kept."""
+    """Search the candidates of study `name`; trials finished by an interrupted run are kept."""
     params = workspace.params
-    selection, benchmark = params.selection, params.benchmark(name)
-    base = _base_job(workspace, name)
+    selection, study = params.selection, params.study(name)
+    check_learning(workspace, study, params.training)
+    base = _base_job(workspace, study, name)
     searches = [
-        Search(family, models, selection, base, workspace.journal(name, family))
-        for family, models in families(benchmark.models, selection).items()
+        Search(family, models, study.trials[family], selection, base, workspace.journal(name, family))
+        for family, models in families(name, study).items()
     ]
 
     def run(jobs: Sequence[Job]) -> Iterator[Finished]:
         return run_jobs(jobs, params.parallel.workers)
 
     trials: list[Trial] = []
-    settings = {"training": params.training, "selection": selection}
+    settings = {"training": params.training, "selection": selection, "study": study}
     with (
         open_stage(workspace.root, name, "select", settings) as stage,
-        Progress(f"select {name}", sum(selection.trials.values())) as progress,
+        Progress(f"select {name}", sum(study.trials.values())) as progress,
     ):
         for search in searches:
             for trial in search(run):
@@ -51,42 +52,40 @@ def select(workspace: Workspace, name: str) -> None:
                     trial.finished,
                     {"state": trial.state},
                 )
-                progress.advance(_describe(trial, selection.metric))
-        finalists = _finish(workspace, name, trials)
+                progress.advance(_describe(trial, study.metric))
+        finalists = _finish(workspace, name, study, trials)
         stage.log_summary({"finalists": ", ".join(finalists)})
     discard_others(base.folder, [job for search in searches for job in search.jobs])
     print(f"{name}: finalists {', '.join(finalists)}")
 
 
-def _base_job(workspace: Workspace, name: str) -> Job:
+def _base_job(workspace: Workspace, study: Study, name: str) -> Job:
     params = workspace.params
-    selection = params.selection
-    models = params.benchmark(name).models
+    schedule, per_class = params.selection.schedule, params.selection.train_per_class
     return Job(
         folder=workspace.results(name, "select"),
-        source=source(workspace, name),
-        recipe=Recipe(models[0], params.training, selection.schedule, params.training.seed, selection.train_per_class),
-        metric=selection.metric,
+        source=source(workspace, study.task, study.corpus, SPLIT),
+        recipe=Recipe(study.models[0], params.training, schedule, params.training.seed, per_class),
+        metric=study.metric,
         scored=(Split.VALID,),
         keep_weights=False,
         pruning=None,
     )
 
 
-def _finish(workspace: Workspace, name: str, trials: list[Trial]) -> list[str]:
+def _finish(workspace: Workspace, name: str, study: Study, trials: list[Trial]) -> list[str]:
     """Write the trial table and the finalists, and return the finalists' names."""
-    selection = workspace.params.selection
     folder = workspace.results(name, "select")
     rows = [
         {"family": trial.family, "trial": trial.number, "model": trial.finished.job.recipe.model}
         | trial.settings
-        | {"state": trial.state, "parameters": trial.finished.parameters}
+        | {"state": trial.state, "parameters": trial.finished.parameters, "initial": trial.finished.initial}
         | {"epochs": len(trial.finished.history)}
         | {column: value for column, value in trial.finished.best.items() if column.startswith("valid_")}
         for trial in trials
     ]
     pd.DataFrame(rows).to_csv(folder / "trials.csv", index=False)
-    best = {family: _winners(family, trials, selection) for family in selection.finalists}
+    best = {family: _winners(family, trials, study) for family in study.finalists}
     digests = {str(trial.finished.features_digest) for chosen in best.values() for trial in chosen}
     finalists: list[dict[str, Any]] = [
         {"family": family, "model": trial.finished.job.recipe.model, "settings": trial.settings}
@@ -95,14 +94,14 @@ def _finish(workspace: Workspace, name: str, trials: list[Trial]) -> list[str]:
     ]
     write_json(
         folder / "selection.json",
-        {"metric": selection.metric, "features": sorted(digests), "finalists": finalists},
+        {"metric": study.metric, "features": sorted(digests), "finalists": finalists},
     )
     return [finalist["model"] for finalist in finalists]
 
 
-def _winners(family: str, trials: list[Trial], selection: Selection) -> list[Trial]:
+def _winners(family: str, trials: list[Trial], study: Study) -> list[Trial]:
     own = [trial for trial in trials if trial.family == family]
-    return winners(own, selection.finalists[family], METRICS[selection.metric].greater_is_better)
+    return winners(own, study.finalists[family], METRICS[study.metric].greater_is_better)
 
 
 def _describe(trial: Trial, metric: str) -> str:

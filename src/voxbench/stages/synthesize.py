@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from voxbench.corpora import twins
+from voxbench.corpora import read_corpus, twins
 from voxbench.stages.workspace import Workspace
 
 
@@ -16,5 +16,5 @@ def synthesize(workspace: Workspace, name: str) -> None:
     if root.exists():
         shutil.rmtree(root)
     write(root, settings)
-    clips = sum(1 for _ in root.rglob("*.wav"))
+    clips = sum(1 for _ in read_corpus(settings.layout, root))
     print(f"{name}: {settings.speakers} synthetic speakers, {clips} clips in {settings.root}")

@@ -36,6 +36,11 @@ class Workspace:
         return self.root / ".optuna" / f"{benchmark}-{family}.journal"
 
     @property
+    def weights(self) -> Path:
+        """Return where `voxbench weights fetch` puts published weights."""
+        return self.root / "data" / "weights"
+
+    @property
     def reports(self) -> Path:
         """Return where the report is written."""
         return self.root / "reports"

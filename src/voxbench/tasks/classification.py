@@ -5,34 +5,64 @@ Legend of shape letters: B batch, D embedding, C classes, K crops of one recordi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
+import torch
 from torch import Tensor, nn
 
-from voxbench.schema import GENDERS, ScoreKind
-from voxbench.tasks.registry import Task, tasks
+from voxbench.schema import AGE_GROUPS, GENDERS, InputError, ScoreKind
+from voxbench.tasks.registry import Loss, Task, tasks
 
 
-def classification(name: str, column: str, classes: tuple[str, ...]) -> Task:
+def classification(name: str, column: str, classes: tuple[str, ...], subject: str) -> Task:
     """Return a task that predicts the manifest's `column`, with classes numbered in the order given."""
 
     def targets(manifest: pd.DataFrame) -> np.ndarray:
         return manifest[column].map({word: number for number, word in enumerate(classes)}).to_numpy(np.int64)
 
+    def loss(training_targets: np.ndarray, balanced: bool) -> Loss:
+        if not balanced:
+            return nn.functional.cross_entropy
+        weights_C = class_weights(training_targets, classes)
+        return lambda outputs, targets: nn.functional.cross_entropy(outputs, targets, weights_C.to(outputs.device))
+
     def scores(outputs_NKC: Tensor) -> dict[str, np.ndarray]:
         probabilities = outputs_NKC.double().softmax(dim=-1).mean(dim=1).numpy()
         return {f"p_{word}": probabilities[:, number] for number, word in enumerate(classes)}
 
+    def answer(row: Mapping[str, float]) -> str:
+        return max(classes, key=lambda word: row[f"p_{word}"])
+
     return Task(
         name=name,
+        subject=subject,
         score_kind=ScoreKind.CLASSES,
         classes=classes,
+        unit="",
+        score_columns=tuple(f"p_{word}" for word in classes),
         labelled=lambda manifest: manifest[column].isin(classes).to_numpy(),
         targets=targets,
-        head=lambda size, dropout: nn.Sequential(nn.Dropout(dropout), nn.Linear(size, len(classes))),
-        loss=nn.functional.cross_entropy,
+        head=lambda size, dropout, _: nn.Sequential(nn.Dropout(dropout), nn.Linear(size, len(classes))),
+        loss=loss,
         scores=scores,
+        answer=answer,
     )
 
 
-tasks.add("gender", classification("gender", "gender", GENDERS))
+def class_weights(targets: np.ndarray, classes: tuple[str, ...]) -> Tensor:
+    """Return a weight `(C,)` for each class, N / (C n_c): every class weighs the same, and a row weighs 1 on average.
+
+    Raises `InputError` for a class without a training row.
+    """
+    counts = np.bincount(targets, minlength=len(classes))
+    if absent := [word for word, count in zip(classes, counts, strict=True) if count == 0]:
+        raise InputError(
+            f"training.balance is 'loss', but no training row is {', '.join(absent)}: use 'none', or other data"
+        )
+    return torch.tensor(len(targets) / (len(classes) * counts), dtype=torch.float32)
+
+
+tasks.add("gender", classification("gender", "gender", GENDERS, subject="gender"))
+tasks.add("age_group", classification("age_group", "age_group", AGE_GROUPS, subject="age"))

@@ -53,11 +53,16 @@ class Served:
     example: pd.DataFrame
 
 
+def best_first(candidates: list[Candidate], greater_is_better: bool) -> list[Candidate]:
+    """Return candidates by validation metric; ties go to the lower validation loss, then by name."""
+    sign = -1 if greater_is_better else 1
+    return sorted(candidates, key=lambda candidate: (sign * candidate.value, candidate.loss, candidate.model))
+
+
 def register(root: Path, name: str, candidates: list[Candidate], served: Served, greater_is_better: bool) -> str:
     """Register every candidate as a version of `name` and return the best one's model name."""
     client = connect(root)
-    sign = -1 if greater_is_better else 1
-    ranked = sorted(candidates, key=lambda candidate: (sign * candidate.value, candidate.loss, candidate.model))
+    ranked = best_first(candidates, greater_is_better)
     versions = [_log_version(client, name, candidate, served) for candidate in ranked]
     _point(client, name, versions)
     return ranked[0].model

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import psutil
@@ -21,6 +22,7 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
 from pydantic import BaseModel
 
+from voxbench.models import spec
 from voxbench.tracking.lineage import lineage_tags
 from voxbench.tracking.store import connect, experiment_id
 from voxbench.training.jobs import Finished
@@ -43,21 +45,23 @@ class StageRun:
     def log_job(self, label: str, finished: Finished, extra: Mapping[str, object]) -> str:
         """Log one training run below the stage's: its settings, learning curve, best epoch and files; return its id.
 
-        `extra` holds further results: numbers become metrics, words become tags, None is left out.
+        `extra` holds further results: numbers become metrics, words become tags, None is left out. Names before a
+        slash are the groups under which MLflow draws metrics.
         """
         recipe = finished.job.recipe
         words = {key: str(value) for key, value in extra.items() if isinstance(value, str)}
         numbers = {key: float(value) for key, value in extra.items() if isinstance(value, int | float)}
-        tags = {**self.tags, **words, "mlflow.parentRunId": self.run_id, "model": recipe.model}
+        tags = {**self.tags, **words, "mlflow.parentRunId": self.run_id}
+        tags |= {"model": recipe.model, "family": spec(recipe.model).family, "initial": finished.initial}
         run = self.client.create_run(
             self.experiment, run_name=label, tags={**tags, "features.digest": finished.features_digest}
         )
         params = _flat({"training": recipe.training, "schedule": recipe.schedule})
         params |= {"model": recipe.model, "seed": str(recipe.seed), "parameters": str(finished.parameters)}
-        numbers |= {f"best_{key}": value for key, value in finished.best.items() if key != "epoch"}
-        numbers["best_epoch"] = finished.best_epoch
+        numbers |= {f"best/{key}": value for key, value in finished.best.items() if key != "epoch"}
+        numbers["best/epoch"] = finished.best_epoch
         if finished.seconds is not None:
-            numbers["seconds"] = finished.seconds
+            numbers["time/seconds"] = finished.seconds
         self._log(run.info.run_id, params, _curve(finished) + _points(numbers))
         for name in ("history.csv", "scores.parquet"):
             self.client.log_artifact(run.info.run_id, str(finished.job.folder / name))
@@ -67,6 +71,10 @@ class StageRun:
     def log_summary(self, facts: Mapping[str, str]) -> None:
         """Log the stage's outcome as tags of its own run."""
         self.client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in facts.items()])
+
+    def log_numbers(self, numbers: Mapping[str, float]) -> None:
+        """Log figures of the stage as metrics of its own run."""
+        self.client.log_batch(self.run_id, metrics=_points(numbers))
 
     def log_table(self, name: str, path: Path) -> None:
         """Log a file that the stage wrote."""
@@ -106,27 +114,32 @@ def _end_killed(client: MlflowClient, experiment: str) -> None:
             client.set_terminated(run.info.run_id, "KILLED")
 
 
-def _flat(settings: Mapping[str, BaseModel]) -> dict[str, str]:
+def _flat(settings: Mapping[str, Any]) -> dict[str, str]:
     """Return nested sections as dotted names, as `params.yaml` and `dvc exp show` call them."""
     flat: dict[str, str] = {}
-    for name, section in settings.items():
-        for key, value in section.model_dump(mode="json").items():
-            nested = value if isinstance(value, dict) else None
-            if nested is None:
-                flat[f"{name}.{key}"] = str(value)
-            else:
-                flat |= {f"{name}.{key}.{inner}": str(content) for inner, content in nested.items()}
+    for name, value in settings.items():
+        content = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+        if isinstance(content, dict) and content:
+            flat |= {f"{name}.{key}": inner for key, inner in _flat(content).items()}
+        else:
+            flat[name] = str(content)
     return flat
 
 
 def _curve(finished: Finished) -> list[Metric]:
     now = int(time.time() * 1000)
     return [
-        Metric(name, float(value), now, int(row["epoch"]))
+        Metric(_grouped(name), float(value), now, int(row["epoch"]))
         for row in finished.history.to_dict("records")
         for name, value in row.items()
         if name != "epoch" and math.isfinite(value)
     ]
+
+
+def _grouped(column: str) -> str:
+    """Return a learning curve's column as MLflow groups it: `valid_loss` is `valid/loss`."""
+    group, _, rest = column.partition("_")
+    return f"{group}/{rest}" if group in ("train", "valid") else f"optimizer/{column}"
 
 
 def _points(numbers: Mapping[str, float]) -> list[Metric]:

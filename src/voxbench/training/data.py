@@ -9,7 +9,10 @@ import numpy as np
 import pandas as pd
 
 from voxbench.artifacts import digest, read_json
+from voxbench.config import Augmentation, Features
+from voxbench.features.augmentation import AugmentedCrops
 from voxbench.features.dataset import CropDataset
+from voxbench.features.extraction import build_front_end
 from voxbench.features.store import RaggedStore
 from voxbench.schema import InputError, InputKind, Split
 from voxbench.seeding import generator
@@ -18,16 +21,32 @@ from voxbench.training.scoring import CARRIED
 
 
 @dataclass(frozen=True)
+class AudioSource:
+    """A corpus's prepared audio, and how features are made of it."""
+
+    prepared: Path
+    front_end: Features
+    sample_rate_hz: int
+
+
+@dataclass(frozen=True)
 class BenchmarkData:
-    """`rows` is the manifest's labelled part; `mean` and `std` `(F,)` are those of the training rows."""
+    """`rows` is the manifest's labelled part; `mean` and `std` `(F,)` are those of the training rows' features."""
 
     task: Task
+    kind: InputKind
     rows: pd.DataFrame
     store: RaggedStore
+    audio: AudioSource
     mean: np.ndarray
     std: np.ndarray
     crop_frames: int
     features_digest: str
+
+    @property
+    def hop_ms(self) -> float:
+        """Return the time between two frames."""
+        return self.audio.front_end.hop_ms
 
     def split(self, split: Split) -> pd.DataFrame:
         """Return the labelled rows of one split; none is an error."""
@@ -38,29 +57,46 @@ class BenchmarkData:
             )
         return rows
 
+    def training_rows(self, per_class: int | None, seed: int) -> pd.DataFrame:
+        """Return the training rows, or at most `per_class` random ones of each class; a value has one class."""
+        rows = self.split(Split.TRAIN)
+        classes = self.task.targets(rows) if self.task.classes else np.zeros(len(rows))
+        return subset(rows, classes, per_class, seed)
+
     def dataset(self, rows: pd.DataFrame) -> CropDataset:
         """Return the crops of `rows`, in their order."""
         positions = [self.store.position(row_id) for row_id in rows["id"]]
         return CropDataset(self.store, positions, self.task.targets(rows), self.crop_frames)
 
+    def altered(self, crops: CropDataset, augmentation: Augmentation, seed: int) -> AugmentedCrops:
+        """Return the rows of `crops`, their features computed anew from altered recordings."""
+        prepared = RaggedStore(self.audio.prepared)
+        front_end = build_front_end(self.audio.front_end, self.audio.sample_rate_hz)
+        return AugmentedCrops(crops, prepared, front_end, self.kind, augmentation, seed)
 
-def load_data(task: Task, kind: InputKind, prepared: Path, features: Path, crop_seconds: float) -> BenchmarkData:
-    """Open what the prepare and features stages wrote for a corpus.
+
+def load_data(
+    task: Task, kind: InputKind, audio: AudioSource, features: Path, crop_seconds: float, split_column: str
+) -> BenchmarkData:
+    """Open what the prepare and features stages wrote for a corpus, its rows split as the manifest's column says.
 
     The digest covers what a run can see: features, and the rows' labels, splits and identities.
     """
-    manifest = pd.read_parquet(prepared / "manifest.parquet")
+    manifest = pd.read_parquet(audio.prepared / "manifest.parquet")
     about = read_json(features / "features.json")[kind]
     rows = manifest[task.labelled(manifest)].reset_index(drop=True)
+    rows["split"] = rows[split_column]
     columns = [rows[name].astype(object).where(rows[name].notna(), None).tolist() for name in CARRIED if name in rows]
     identity = digest([about["digest"], columns, task.targets(rows).tolist()])
     return BenchmarkData(
         task=task,
+        kind=kind,
         rows=rows,
         store=RaggedStore(features / kind),
+        audio=audio,
         mean=np.array(about["mean"], dtype=np.float32),
         std=np.array(about["std"], dtype=np.float32),
-        crop_frames=int(crop_seconds * 1000 / about["hop_ms"]),
+        crop_frames=int(crop_seconds * 1000 / audio.front_end.hop_ms),
         features_digest=identity,
     )
 

@@ -6,21 +6,23 @@ import logging
 import math
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import lightning
+import pandas as pd
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
+from torch.utils.data import DataLoader
 
 from voxbench.config import Schedule, Training
-from voxbench.features.dataset import evaluation_loader, training_loader
+from voxbench.features.dataset import BalancedCrops, Batch, ShuffledCrops, evaluation_loader, training_loader
 from voxbench.schema import Split
 from voxbench.seeding import derive_seed
-from voxbench.training.data import BenchmarkData, subset
+from voxbench.training.data import BenchmarkData
 from voxbench.training.module import TrainingModule
-from voxbench.training.network import Network, build_network
+from voxbench.training.network import Network, Statistics, build_network
 from voxbench.training.scoring import evaluate, score_table
 
 Pruner = Callable[[int, float], bool]
@@ -37,6 +39,10 @@ class Recipe:
     seed: int
     train_per_class: int | None
 
+    def with_training(self, training: Training) -> Recipe:
+        """Return this recipe with another training section."""
+        return replace(self, training=training)
+
 
 @dataclass(frozen=True)
 class Fitted:
@@ -52,18 +58,21 @@ def fit(
     recipe: Recipe,
     data: BenchmarkData,
     metric: str,
+    initial: Path | None,
     prune: Pruner | None = None,
     checkpoints: Path | None = None,
 ) -> Fitted:
-    """Train until the schedule ends, early stopping (on the validation loss) or `prune(epoch, metric)` says stop.
+    """Train from `initial` weights (None: random) until the schedule ends, early stopping or `prune` says stop.
+
+    Early stopping watches the validation loss, `prune(epoch, value)` the validation metric.
 
     The best epoch is that of the lowest validation loss. With a folder of `checkpoints`, every epoch leaves one and
     a run that was cut off goes on from it, to the same result.
     """
     torch.manual_seed(derive_seed(recipe.seed, "weights", recipe.model))
-    network = build_network(recipe.model, data.task, recipe.training, recipe.schedule.trainable, data.mean, data.std)
-    train_rows = data.split(Split.TRAIN)
-    train_rows = subset(train_rows, data.task.targets(train_rows), recipe.train_per_class, recipe.seed)
+    train_rows = data.training_rows(recipe.train_per_class, recipe.seed)
+    statistics = Statistics(data.mean, data.std, data.task.targets(train_rows))
+    network = build_network(recipe.model, data.task, recipe.training, recipe.schedule.trainable, statistics, initial)
     valid_rows = data.split(Split.VALID)
     record = EpochRecord(
         lambda outputs: evaluate(data.task, score_table(data.task, valid_rows, outputs)),
@@ -80,13 +89,28 @@ def fit(
         # Lightning's own use of a name that torch has deprecated.
         warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
         trainer.fit(
-            TrainingModule(network, data.task, recipe.training, recipe.seed),
-            training_loader(data.dataset(train_rows), batch_size, recipe.seed),
+            _module(network, data, statistics, recipe),
+            _training_loader(data, train_rows, recipe),
             evaluation_loader(data.dataset(valid_rows), batch_size, crops),
             ckpt_path=str(last) if last and last.is_file() else None,
         )
     network.load_state_dict(record.best_weights)
     return Fitted(network, record.history, record.best_epoch, record.pruned)
+
+
+def _module(network: Network, data: BenchmarkData, statistics: Statistics, recipe: Recipe) -> TrainingModule:
+    loss = data.task.loss(statistics.targets, recipe.training.balance == "loss")
+    valid_loss = data.task.loss(statistics.targets, False)
+    return TrainingModule(network, loss, valid_loss, recipe.training, recipe.seed, data.hop_ms)
+
+
+def _training_loader(data: BenchmarkData, rows: pd.DataFrame, recipe: Recipe) -> DataLoader[Batch]:
+    crops, training = data.dataset(rows), recipe.training
+    sampler: ShuffledCrops | BalancedCrops = ShuffledCrops(len(rows), recipe.seed)
+    if training.balance == "sampling":
+        sampler = BalancedCrops(data.task.targets(rows), data.task.classes, recipe.seed)
+    dataset = data.altered(crops, training.augmentation, recipe.seed) if training.augmentation.changes_waves else crops
+    return training_loader(dataset, training.batch_size, sampler)
 
 
 def _trainer(schedule: Schedule, record: EpochRecord, checkpoints: Path | None) -> lightning.Trainer:
@@ -99,7 +123,8 @@ def _trainer(schedule: Schedule, record: EpochRecord, checkpoints: Path | None) 
     return lightning.Trainer(
         max_epochs=schedule.max_epochs,
         callbacks=callbacks,
-        deterministic=True,
+        # Without exceptions on a CPU. CUDA has no deterministic form of some pooling gradients: there it warns.
+        deterministic="warn" if torch.cuda.is_available() else True,
         logger=False,
         enable_checkpointing=checkpoints is not None,
         enable_progress_bar=False,

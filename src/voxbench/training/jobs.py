@@ -29,9 +29,10 @@ from safetensors.torch import save_file
 from voxbench.artifacts import digest, package_digest, read_json, write_json
 from voxbench.features.dataset import evaluation_loader
 from voxbench.models import spec
+from voxbench.models.pretrained import Initial, initial_weights, origin
 from voxbench.schema import InputError, Split
 from voxbench.tasks import tasks
-from voxbench.training.data import BenchmarkData, load_data
+from voxbench.training.data import AudioSource, BenchmarkData, load_data
 from voxbench.training.fit import Fitted, Recipe, fit
 from voxbench.training.pruning import FrozenHistory
 from voxbench.training.scoring import predict, score_table
@@ -44,21 +45,28 @@ KEEP_FREED_MEMORY = {
     "MALLOC_TOP_PAD_": str(64 * 2**20),
 }
 ROOMS_THAT_CHANGE_NUMBERS = ("audio", "models", "metrics", "corpora", "features", "tasks", "training")
-LIBRARIES_THAT_CHANGE_NUMBERS = ("torch", "torchvision", "lightning", "numpy", "optuna")
+LIBRARIES_THAT_CHANGE_NUMBERS = ("torch", "torchvision", "lightning", "numpy", "optuna", "scipy", "soxr")
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a benchmark's data lies."""
+    """Where a benchmark's data lies: a corpus's audio, features and split column, and the project's initial weights."""
 
     task: str
-    prepared: Path
+    audio: AudioSource
     features: Path
+    split_column: str
+    root: Path
+    weights: Path
 
     def load(self, recipe: Recipe) -> BenchmarkData:
         """Open the data that the recipe's model eats."""
-        kind = spec(recipe.model).input_kind
-        return load_data(tasks[self.task], kind, self.prepared, self.features, recipe.training.crop_seconds)
+        kind, crop_seconds = spec(recipe.model).input_kind, recipe.training.crop_seconds
+        return load_data(tasks[self.task], kind, self.audio, self.features, crop_seconds, self.split_column)
+
+    def initial(self, recipe: Recipe) -> Initial | None:
+        """Return the weights that the recipe's model starts from, None for random ones."""
+        return initial_weights(recipe.model, recipe.training.weights, self.weights, self.root)
 
 
 @dataclass(frozen=True)
@@ -82,6 +90,7 @@ class Finished:
     best_epoch: int
     pruned: bool
     parameters: int
+    initial: str
     features_digest: str
     seconds: float | None
 
@@ -120,7 +129,8 @@ def job_digest(job: Job, features_digest: str) -> str:
         "schedule": job.recipe.schedule.model_dump(mode="json"),
     }
     pruning = job.pruning.content() if job.pruning else None
-    kept = [job.source.task, job.metric, list(job.scored), job.keep_weights]
+    initial = job.source.initial(job.recipe)
+    kept = [job.source.task, job.metric, list(job.scored), job.keep_weights, initial.sha256 if initial else None]
     return digest([recipe, kept, pruning, features_digest, code_digest()])
 
 
@@ -172,7 +182,8 @@ def _train(job: Job, wanted: str) -> Finished:
         if stale.name != wanted:
             shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
     checkpoints = partial / wanted if job.recipe.schedule.checkpoints else None
-    fitted = fit(job.recipe, data, job.metric, job.pruning, checkpoints)
+    initial = job.source.initial(job.recipe)
+    fitted = fit(job.recipe, data, job.metric, initial.path if initial else None, job.pruning, checkpoints)
     _write_scores(job, data, fitted, partial)
     pd.DataFrame(fitted.history).to_csv(partial / "history.csv", index=False)
     if job.keep_weights:
@@ -181,6 +192,7 @@ def _train(job: Job, wanted: str) -> Finished:
         "best_epoch": fitted.best_epoch,
         "pruned": fitted.pruned,
         "parameters": sum(parameter.numel() for parameter in fitted.network.parameters()),
+        "initial": origin(job.recipe.model, job.recipe.training.weights),
         "features_digest": data.features_digest,
     }
     write_json(partial / "job.json", {"digest": wanted, "summary": summary})
@@ -199,6 +211,14 @@ def _write_scores(job: Job, data: BenchmarkData, fitted: Fitted, folder: Path) -
         loader = evaluation_loader(data.dataset(rows), job.recipe.training.batch_size, crops)
         tables.append(score_table(data.task, rows, predict(fitted.network, loader, crops)))
     pd.concat(tables, ignore_index=True).to_parquet(folder / "scores.parquet", index=False)
+
+
+def finished_before(job: Job, command: str) -> Finished:
+    """Return a job that another stage has done, or name the `command` that does it."""
+    finished = _finished(job, job_digest(job, job.source.load(job.recipe).features_digest))
+    if finished is None:
+        raise InputError(f"no finished run in {job.folder.name}, or one with other settings: run `{command}` first")
+    return finished
 
 
 def _finished(job: Job, wanted: str) -> Finished | None:

@@ -9,20 +9,28 @@ import torch
 from torch import Tensor
 
 from voxbench.config import Training
+from voxbench.features.augmentation import mask
 from voxbench.features.dataset import Batch
-from voxbench.seeding import derive_seed
-from voxbench.tasks import Task
+from voxbench.seeding import derive_seed, generator
+from voxbench.tasks.registry import Loss
 from voxbench.training.network import Network
 
 
 class TrainingModule(lightning.LightningModule):
-    """Trains `network` on `task`; `valid_outputs` `(N, K, ...)` holds the last epoch's validation outputs."""
+    """Trains `network`; `valid_outputs` `(N, K, ...)` holds the last epoch's validation outputs.
 
-    def __init__(self, network: Network, task: Task, training: Training, seed: int) -> None:
+    `loss` steers the optimiser; `valid_loss`, in which every row weighs the same, steers schedule and early stopping.
+    """
+
+    def __init__(
+        self, network: Network, loss: Loss, valid_loss: Loss, training: Training, seed: int, hop_ms: float
+    ) -> None:
         super().__init__()
         self.network = network
-        self.task = task
+        self.loss = loss
+        self.valid_loss = valid_loss
         self.training_settings = training
+        self.hop_ms = hop_ms
         self.seed = seed
         self._plateau_state: dict[str, Any] = {}
         self._outputs: list[Tensor] = []
@@ -37,7 +45,10 @@ class TrainingModule(lightning.LightningModule):
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Return the loss of one batch; dropout draws from (seed, epoch, batch), so interruptions change nothing."""
         torch.manual_seed(derive_seed(self.seed, "dropout", self.current_epoch, batch_index))
-        loss = self.task.loss(self.network(batch.features), batch.target)
+        draws = generator(self.seed, "mask", self.current_epoch, batch_index)
+        augmentation = self.training_settings.augmentation
+        features = mask(batch.features, self.network.mean_F1, augmentation, self.hop_ms, draws)
+        loss = self.loss(self.network(features), batch.target)
         self._losses.append(loss.detach())
         return loss
 
@@ -57,7 +68,7 @@ class TrainingModule(lightning.LightningModule):
         loader = self.trainer.val_dataloaders
         assert loader is not None
         targets = loader.dataset.targets
-        self.log("valid_loss", self.task.loss(outputs, targets.repeat_interleave(crops)))
+        self.log("valid_loss", self.valid_loss(outputs, targets.repeat_interleave(crops)))
         self.train_loss = float(torch.stack(self._losses).mean()) if self._losses else float("nan")
 
     def configure_optimizers(self) -> Any:

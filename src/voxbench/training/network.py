@@ -5,6 +5,9 @@ Legend of shape letters: B batch, F bins, T frames.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -29,19 +32,35 @@ class Network(nn.Module):
 
     def forward(self, features_BFT: Tensor) -> Tensor:
         """Return the head's outputs for a batch."""
-        return self.head(self.encoder((features_BFT - self.mean_F1) / self.std_F1))
+        outputs: Tensor = self.head(self.encoder((features_BFT - self.mean_F1) / self.std_F1))
+        return outputs
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What a network takes from the training rows: features' mean and deviation `(F,)`, and the targets `(N,)`."""
+
+    mean: np.ndarray
+    std: np.ndarray
+    targets: np.ndarray
 
 
 def build_network(
-    model: str, task: Task, training: Training, trainable: Trainable, mean: np.ndarray, std: np.ndarray
+    model: str, task: Task, training: Training, trainable: Trainable, statistics: Statistics, initial: Path | None
 ) -> Network:
-    """Return a freshly initialised network; the caller seeds torch's generator first."""
+    """Return a freshly initialised network, its encoder's weights read from `initial` where given.
+
+    The caller seeds torch's generator first.
+    """
     known = {
-        "n_features": len(mean),
+        "n_features": len(statistics.mean),
         "dropout": training.dropout,
         "recurrent_dropout": training.recurrent_dropout,
         "resize": training.resize,
+        "stem": training.stem,
+        "initial": initial,
     }
     encoder = create_model(model, **{name: known[name] for name in spec(model).accepts})
     freeze(encoder, trainable)
-    return Network(encoder, task.head(encoder.embedding_dim, training.dropout), mean, std)
+    head = task.head(encoder.embedding_dim, training.dropout, statistics.targets)
+    return Network(encoder, head, statistics.mean, statistics.std)

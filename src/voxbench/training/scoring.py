@@ -16,10 +16,14 @@ CARRIED = ("id", "speaker", "session", "gender", "split")
 
 
 def predict(network: nn.Module, loader: DataLoader[Batch], crops: int) -> Tensor:
-    """Return outputs `(N, K, ...)` on the CPU, in the loader's order of recordings, each with its `crops` crops."""
-    network.eval()
+    """Return outputs `(N, K, ...)` on the CPU, in the loader's order of recordings, each with its `crops` crops.
+
+    The network is left in evaluation mode on the device that computed: the accelerator, if there is one.
+    """
+    device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+    network.eval().to(device)
     with torch.inference_mode():
-        outputs = torch.cat([network(batch.features).cpu() for batch in loader])
+        outputs = torch.cat([network(batch.features.to(device)).cpu() for batch in loader])
     return outputs.reshape(-1, crops, *outputs.shape[1:])
 
 
@@ -29,12 +33,13 @@ def score_table(task: Task, rows: pd.DataFrame, outputs: Tensor) -> pd.DataFrame
     return carried.assign(truth=task.targets(rows), **task.scores(outputs))
 
 
-def score_matrix(task: Task, table: pd.DataFrame) -> np.ndarray:
-    """Return `(N, C)` probabilities of a classification task's score table."""
-    return table[[f"p_{word}" for word in task.classes]].to_numpy(np.float64)
+def score_values(task: Task, table: pd.DataFrame) -> np.ndarray:
+    """Return what metrics take from a score table: probabilities `(N, C)`, or estimates `(N,)` of a value."""
+    values: np.ndarray = table[list(task.score_columns)].to_numpy(np.float64)
+    return values if task.classes else values[:, 0]
 
 
 def evaluate(task: Task, table: pd.DataFrame) -> dict[str, float | None]:
     """Return every metric of the task's score kind; None where the metric is undefined on this table."""
-    values, undefined = measure(task.score_kind, table["truth"].to_numpy(), score_matrix(task, table))
+    values, undefined = measure(task.score_kind, table["truth"].to_numpy(), score_values(task, table))
     return {**values, **dict.fromkeys(undefined)}

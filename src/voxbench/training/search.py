@@ -21,7 +21,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from voxbench.config import Range, Selection
+from voxbench.config import Range, Selection, Study
 from voxbench.metrics import METRICS
 from voxbench.models import spec
 from voxbench.schema import InputError
@@ -52,40 +52,42 @@ class Trial:
         return "pruned" if self.finished.pruned else "complete"
 
 
-def families(models: Sequence[str], selection: Selection) -> dict[str, list[str]]:
-    """Return the candidates of each family, and refuse a benchmark that cannot fill its finalists."""
-    if repeated := [model for model, count in Counter(models).items() if count > 1]:
-        raise InputError(f"the benchmark names {repeated[0]!r} twice: name every candidate once")
+def families(name: str, study: Study) -> dict[str, list[str]]:
+    """Return the candidates of each family of study `name`, and refuse one that cannot fill its finalists."""
+    if repeated := [model for model, count in Counter(study.models).items() if count > 1]:
+        raise InputError(f"studies.{name} names {repeated[0]!r} twice: name every candidate once")
     groups: dict[str, list[str]] = {}
-    for model in models:
+    for model in study.models:
         groups.setdefault(spec(model).family, []).append(model)
-    if unwanted := [family for family in groups if family not in selection.finalists]:
+    if unwanted := [family for family in groups if family not in study.finalists]:
         raise InputError(
-            f"the benchmark names {unwanted[0]} models ({', '.join(groups[unwanted[0]])}), but selection.finalists has "
+            f"studies.{name} names {unwanted[0]} models ({', '.join(groups[unwanted[0]])}), but its finalists have "
             f"no {unwanted[0]}: remove the models or add the family"
         )
-    for family, wanted in selection.finalists.items():
+    for family, wanted in study.finalists.items():
         if len(groups.get(family, [])) < wanted:
             raise InputError(
-                f"selection.finalists wants {wanted} {family} model(s), but the benchmark names "
-                f"{len(groups.get(family, []))}"
+                f"studies.{name}.finalists wants {wanted} {family} model(s), but it names {len(groups.get(family, []))}"
             )
-        if selection.trials[family] < len(groups[family]):
+        if study.trials[family] < len(groups[family]):
             raise InputError(
-                f"selection.trials.{family} is {selection.trials[family]}, fewer than its {len(groups[family])} "
+                f"studies.{name}.trials.{family} is {study.trials[family]}, fewer than its {len(groups[family])} "
                 "candidates"
             )
-    return {family: names for family, names in groups.items() if family in selection.finalists}
+    return groups
 
 
 class Search:
-    """The study of one family; `base` is the job whose recipe the trials vary, `journal` where Optuna keeps it."""
+    """One family's part of a study; `base` is the job whose recipe the trials vary, `journal` where Optuna keeps it."""
 
-    def __init__(self, family: str, candidates: list[str], selection: Selection, base: Job, journal: Path) -> None:
+    def __init__(
+        self, family: str, candidates: list[str], trials: int, selection: Selection, base: Job, journal: Path
+    ) -> None:
         self.family = family
+        self.trials = trials
         self.selection = selection
         self.base = base
-        self.greater_is_better = METRICS[selection.metric].greater_is_better
+        self.greater_is_better = METRICS[base.metric].greater_is_better
         self.space: dict[str, BaseDistribution] = {
             "model": CategoricalDistribution(candidates),
             "learning_rate": _interval(selection.space.learning_rate),
@@ -108,7 +110,7 @@ class Search:
 
     def __call__(self, run: Run) -> Iterator[Trial]:
         """Yield the trials as they finish, in order."""
-        total, size = self.selection.trials[self.family], self.selection.round_size
+        total, size = self.trials, self.selection.round_size
         for start in range(0, total, size):
             self.study.sampler = optuna.samplers.TPESampler(
                 seed=derive_seed(self.base.recipe.seed, "search", self.family, start) % 2**32
@@ -137,7 +139,7 @@ class Search:
         )
 
     def _tell(self, trial: optuna.Trial, finished: Finished) -> Trial:
-        column = f"valid_{self.selection.metric}"
+        column = f"valid_{self.base.metric}"
         curve = finished.history[column]
         value = None if finished.diverged or math.isnan(finished.best[column]) else float(finished.best[column])
         settings = {name: choice for name, choice in trial.params.items() if name != "model"}
@@ -170,7 +172,7 @@ def winners(trials: Sequence[Trial], count: int, greater_is_better: bool) -> lis
     if len(best) < count:
         raise InputError(
             f"only {len(best)} of the {count} wanted finalists completed ({', '.join(best) or 'none'}); "
-            "raise selection.trials or selection.prune_percentile"
+            "raise the study's trials or selection.prune_percentile"
         )
     return list(best.values())[:count]
 

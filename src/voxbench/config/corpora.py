@@ -1,0 +1,91 @@
+"""Corpora in `params.yaml`: synthetic twins, and how a corpus is read, cleaned, split and turned into features."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from voxbench.config.base import Bounds, Count, Fraction, Positive, Probability, Section
+
+
+class Twin(Section):
+    """A synthetic corpus, written in the layout of the corpus it stands in for.
+
+    `edition` is the release or form of the layout, where it has several. Pairs are the bounds of a uniform draw. A
+    session draws its signal-to-noise ratio, reverberation time (RT60), band edges and peak level once; `filter_order`
+    holds at both edges. `session_pitch_sd` is the relative standard deviation of a speaker's mean F0 between
+    sessions, `test_fraction` the share of each sex in the official test set, `unlabelled_fraction` the share of
+    speakers whose labels are left empty where the layout allows it. Without `age_years` voices have no age cue.
+    """
+
+    layout: str
+    edition: str | None
+    root: Path
+    seed: int
+    language: str
+    speakers: Count
+    sessions_per_speaker: Count
+    clips_per_session: Count
+    clip_seconds: Bounds
+    age_years: Bounds | None
+    unlabelled_fraction: Fraction
+    session_pitch_sd: Annotated[float, Field(ge=0)]
+    snr_db: Bounds
+    reverberation_seconds: Bounds
+    low_hz: Bounds
+    high_hz: Bounds
+    filter_order: Count
+    peak_dbfs: Bounds
+    test_fraction: Fraction
+
+
+class Cleaning(Section):
+    """The chain from a decoded recording to prepared audio; laws in `voxbench.audio.cleaning`."""
+
+    sample_rate_hz: Count
+    silence_q: Annotated[float, Field(ge=0)]
+    pre_emphasis: Fraction
+    low_pass_order: Count
+    low_pass_hz: Positive
+    zero_phase: bool
+    min_seconds: Positive
+    max_seconds: Positive
+    max_clipped_fraction: Probability
+
+
+class Features(Section):
+    """Numbers of the spectrogram and the cepstra; laws in `voxbench.features.frontends`."""
+
+    spectrogram: Literal["log_mel", "linear"]
+    window_ms: Positive
+    hop_ms: Positive
+    n_fft: Count
+    f_min_hz: Annotated[float, Field(ge=0)]
+    f_max_hz: Positive
+    n_mels: Count
+    n_mfcc: Count
+    top_db: Positive
+
+
+class Splitting(Section):
+    """How rows become train, valid and test; `stratify` names a column whose values every split gets its share of."""
+
+    by: Literal["speaker", "official", "utterance"]
+    stratify: Literal["gender", "age_group"] | None
+    valid_fraction: Annotated[float, Field(gt=0, lt=1)]
+    test_fraction: Annotated[float, Field(gt=0, lt=1)]
+    seed: int
+
+
+class Corpus(Section):
+    """Where a corpus lies, how it is read, and what is made of it."""
+
+    reader: str
+    root: Path
+    licence: str
+    max_excluded_fraction: Fraction
+    splitting: Splitting
+    cleaning: Cleaning
+    features: Features

@@ -1,0 +1,150 @@
+"""The table of results: finalists, baselines, the leaky split and published figures, each marked for what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pandas as pd
+
+from voxbench.reporting.evidence import Evidence, Finalist, Spread
+from voxbench.reporting.quantities import DASH, Quantity, count, counted, quantity
+from voxbench.reporting.scored import Bounded
+from voxbench.reporting.tables import Row, Table
+from voxbench.reporting.tables_data import shared_words
+
+PUBLISHED = "published, full data"
+LEAKY = "leaky split"
+
+
+def results_table(evidence: Evidence) -> Table:
+    """Tabulate the finalists by mean test metric; below them baselines, the leaky split and published figures."""
+    shown = [quantity(metric.name, evidence.clips) for metric in evidence.measured]
+    arrows = ["↑" if metric.greater_is_better else "↓" for metric in evidence.measured]
+    best = evidence.ranked[0]
+    rows = [Row(_finalist_cells(evidence, finalist, shown), finalist is best) for finalist in evidence.ranked]
+    rows += [Row(cells, marked=False) for cells in _baseline_cells(evidence, shown)]
+    aside = [*_leaky_cells(evidence, shown), *_published_cells(evidence, shown)]
+    rows += [Row(cells, marked=False, aside=True) for cells in aside]
+    return Table(
+        title="Finalists on the test rows",
+        says=(
+            f"Mean ± standard deviation over {evidence.repeats}; {evidence.sample}. ↑ higher is better, ↓ lower is "
+            f"better. The last column is the one fine-tuned network with its {evidence.level} interval over speakers "
+            f"({count(evidence.settings.resamples)} bootstrap resamples of whole speakers). A baseline never listens: "
+            f"{'; '.join(f'the {each.name} {each.says}' for each in evidence.baselines)}."
+        ),
+        columns=(
+            *("system", "kind", "parameters"),
+            *(f"{each.heading} {arrow}" for each, arrow in zip(shown, arrows, strict=True)),
+            f"fine-tuned: {shown[0].heading}",
+        ),
+        words=2,
+        rows=tuple(rows),
+        notes=(*_gaps(evidence), *_leaky_notes(evidence), *_published_notes(evidence)),
+    )
+
+
+def _finalist_cells(evidence: Evidence, finalist: Finalist, shown: list[Quantity]) -> tuple[str, ...]:
+    spreads = [finalist.spreads[metric.name] for metric in evidence.measured]
+    return (
+        finalist.model,
+        finalist.family,
+        count(finalist.parameters),
+        *(_spread(each, spread) for each, spread in zip(shown, spreads, strict=True)),
+        _interval(shown[0], finalist.bounds[evidence.metric.name]),
+    )
+
+
+def _baseline_cells(evidence: Evidence, shown: list[Quantity]) -> Iterator[tuple[str, ...]]:
+    for baseline in evidence.baselines:
+        values = [baseline.scored.values.get(metric.name) for metric in evidence.measured]
+        cells = [DASH if value is None else each.number(value) for each, value in zip(shown, values, strict=True)]
+        yield (baseline.name, "baseline", DASH, *cells, _interval(shown[0], baseline.bounds[evidence.metric.name]))
+
+
+def leaky_variants(evidence: Evidence) -> list[str]:
+    """Return the variants whose test rows are not those of the disjoint split."""
+    if evidence.variants.empty:
+        return []
+    other = ~evidence.variants["same_test_rows"].astype(bool)
+    return list(evidence.variants.loc[other, "variant"].unique())
+
+
+def _leaky_cells(evidence: Evidence, shown: list[Quantity]) -> Iterator[tuple[str, ...]]:
+    for variant in leaky_variants(evidence):
+        own = evidence.variant_runs[evidence.variant_runs["variant"] == variant]
+        for model, runs in own.groupby("model", sort=False):
+            cells = [_runs(each, runs[metric.name]) for each, metric in zip(shown, evidence.measured, strict=True)]
+            yield (f"{model}, {variant}", LEAKY, DASH, *cells, DASH)
+
+
+def _runs(shown: Quantity, values: pd.Series) -> str:
+    return DASH if values.isna().any() else shown.spread(float(values.mean()), float(values.std(ddof=1)))
+
+
+def _published_cells(evidence: Evidence, shown: list[Quantity]) -> Iterator[tuple[str, ...]]:
+    for system, figures in evidence.published.groupby("system", sort=False):
+        cells = []
+        for each, metric in zip(shown, evidence.measured, strict=True):
+            exact = replace(each, decimals=2)
+            own = figures[figures["metric"] == metric.name]
+            said = [f"{exact.number(row.value)} {row.who}".strip() for row in own.itertuples()]
+            cells.append(", ".join(said) or DASH)
+        yield (str(system), PUBLISHED, DASH, *cells, DASH)
+
+
+def _spread(shown: Quantity, spread: Spread) -> str:
+    return DASH if spread.reason else shown.spread(spread.mean, spread.sd)
+
+
+def _interval(shown: Quantity, bounded: Bounded) -> str:
+    return DASH if bounded.interval is None else shown.interval(bounded.interval)
+
+
+def _gaps(evidence: Evidence) -> list[str]:
+    """Return the reason of every dash among the measurements, and the systems that it concerns."""
+    gaps: dict[str, list[str]] = {}
+    measured = [metric.name for metric in evidence.measured]
+
+    def note(system: str, metric: str, reason: str) -> None:
+        if reason and metric in measured:
+            gaps.setdefault(f"{quantity(metric, evidence.clips).label}: {reason}", []).append(system)
+
+    chosen = evidence.metric.name
+    for finalist in evidence.ranked:
+        for name, spread in finalist.spreads.items():
+            note(finalist.model, name, spread.reason)
+        note(f"fine-tuned {finalist.model}", chosen, finalist.bounds[chosen].reason)
+    for baseline in evidence.baselines:
+        for name, reason in baseline.scored.undefined.items():
+            note(baseline.name, name, reason)
+        note(f"interval of the {baseline.name}", chosen, baseline.bounds[chosen].reason)
+    return [f"{', '.join(systems)}: {gap}" for gap, systems in gaps.items()]
+
+
+def _leaky_notes(evidence: Evidence) -> list[str]:
+    if not (leaky := leaky_variants(evidence)):
+        return []
+    runs = evidence.variant_runs[evidence.variant_runs["variant"].isin(leaky)]
+    leakage = evidence.account.leakage_utterance
+    shared = f": {shared_words(leakage)}" if leakage and not leakage["clean"] else ""
+    return [
+        f"Rows of kind '{LEAKY}' are trained and tested on a split by utterance, as in published protocols, where "
+        f"training and test share speakers{shared}. Mean over {counted(runs['seed'].nunique(), 'seed')}; the test rows "
+        "are others, and the figures are too good for voices that the network has not heard."
+    ]
+
+
+def _published_notes(evidence: Evidence) -> list[str]:
+    if evidence.published.empty:
+        return []
+    notes = [
+        f"Rows of kind '{PUBLISHED}' are not comparable with the others: they come from whole corpora, other test rows "
+        "and other splits, some of them with the same speakers in training and test."
+    ]
+    for source, own in evidence.published.groupby("source", sort=False):
+        notes.append(f"{', '.join(own['system'].unique())}: {source}.")
+    for about, own in evidence.published[evidence.published["note"] != ""].groupby("note", sort=False):
+        notes.append(f"{', '.join(own['system'].unique())}: {about}.")
+    return notes

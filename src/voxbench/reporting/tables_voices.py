@@ -1,0 +1,103 @@
+"""The tables of the network that is best on validation: its classes one by one, and groups of speakers."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from voxbench.metrics import per_class
+from voxbench.reporting.evidence import Evidence
+from voxbench.reporting.groups import extremes
+from voxbench.reporting.quantities import DASH, Quantity, count, quantity
+from voxbench.reporting.tables import Row, Table
+
+
+def classes_table(evidence: Evidence) -> Table:
+    """Tabulate precision, recall and F1 of each class; without rows for a task of values."""
+    finalist, classes = evidence.validated, evidence.task.classes
+    shown = quantity("accuracy", evidence.clips)
+    rows = []
+    if classes:
+        table = per_class(finalist.tuned.truth, finalist.tuned.predicted, len(classes))
+        for number, word in enumerate(classes):
+            ratios = (column[number] for column in (table.precision, table.recall, table.f1))
+            rows.append(
+                Row((word, count(int(table.support[number])), *(shown.number(ratio) for ratio in ratios)), False)
+            )
+    return Table(
+        title="Class by class",
+        says=(
+            f"{finalist.model}, the fine-tuned network that is best on validation; {evidence.sample}. Precision: of "
+            "the clips called so, how many are; recall: of those that are, how many are called so; F1: their harmonic "
+            f"mean. {DASH} stands for 0 / 0: a class that is never predicted has no precision, one that never occurs "
+            "no recall."
+        ),
+        columns=("class", "test clips", *(f"{word} ({shown.unit})" for word in ("precision", "recall", "F1"))),
+        words=1,
+        rows=tuple(rows),
+        notes=(),
+    )
+
+
+def groups_table(evidence: Evidence) -> Table:
+    """Tabulate the errors of every group of test speakers; the worst of each attribute is marked."""
+    shown, finalist = group_quantity(evidence), evidence.validated
+    worst = {name: found["group"] for name, found, _, _ in _extremes(evidence)}
+    rows = [
+        Row(_group_cells(row, shown), worst.get(row["by"]) == row["group"])
+        for row in evidence.groups.to_dict("records")
+    ]
+    least = max(evidence.settings.min_group_speakers, 2)
+    small = int(evidence.groups["low"].isna().sum()) if rows else 0
+    note = f"{count(small)} of {count(len(rows))} groups have fewer than {least} speakers and no figures."
+    return Table(
+        title="Is it equally good for everybody?",
+        says=(
+            f"The {shown.label} of {finalist.model}, the fine-tuned network that is best on validation, by groups of "
+            f"the test speakers, with the {evidence.level} interval over speakers. Marked: the worst of each "
+            "attribute. Some group is always the worst, by chance alone too: read gaps beside the intervals."
+        ),
+        columns=("by", "group", "clips", "speakers", shown.heading, f"{evidence.level} interval"),
+        words=2,
+        rows=tuple(rows),
+        notes=(*group_words(evidence), *([note] if small else [])),
+    )
+
+
+def group_quantity(evidence: Evidence) -> Quantity:
+    """Return what the groups are measured in: accuracy, or the mean absolute error."""
+    return quantity("accuracy" if evidence.task.classes else "mae", evidence.clips)
+
+
+def group_words(evidence: Evidence) -> tuple[str, ...]:
+    """Say for each attribute which group is worst, and how far the best one is from it."""
+    shown = group_quantity(evidence)
+    return tuple(
+        f"By {by_words(attribute)}: worst {worst['group']} ({shown.value(worst['mean'])}), best {best['group']} "
+        f"({shown.value(best['mean'])}), a gap of {shown.number(width)}{shown.step}."
+        for attribute, worst, best, width in _extremes(evidence)
+    )
+
+
+def by_words(attribute: str) -> str:
+    """Return how an attribute, or two of them, is called.
+
+    >>> by_words("gender x age_group")
+    'gender and age group'
+    """
+    return attribute.replace(" x ", " and ").replace("_", " ")
+
+
+def _extremes(evidence: Evidence) -> list[tuple[str, pd.Series, pd.Series, float]]:
+    return extremes(evidence.groups, greater_is_better=bool(evidence.task.classes))
+
+
+def _group_cells(row: dict[str, float], shown: Quantity) -> tuple[str, ...]:
+    interval = DASH if pd.isna(row["low"]) else f"{shown.number(row['low'])} to {shown.number(row['high'])}"
+    return (
+        by_words(str(row["by"])),
+        str(row["group"]),
+        count(int(row["rows"])),
+        count(int(row["speakers"])),
+        shown.number(row["mean"]),
+        interval,
+    )

@@ -1,0 +1,69 @@
+"""Fetches ImageNet weights into `data/weights`: `NAME.safetensors` and the index of what was fetched from where.
+
+This stands on the floor of the commands and not in the room of the models, so that an edit of the downloader makes no
+trained network out of date.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from filelock import FileLock
+from safetensors.torch import save_file
+
+from voxbench.artifacts import write_json
+from voxbench.downloads import fetch
+from voxbench.models import pretrained
+from voxbench.models.pretrained import INDEX, pretrained_models, read_checkpoint, read_index, sha256
+from voxbench.schema import InputError
+from voxbench.stages.workspace import Workspace
+
+# The largest, VGG16's, has 553 MB.
+MAX_BYTES = 10**9
+
+
+def fetch_weights(workspace: Workspace, names: Sequence[str], address: str | None = None) -> None:
+    """Fetch the ImageNet weights of the models `names` and print each one's size and SHA-256.
+
+    `address` is a mirror: it stands for all of torchvision's addresses but their file names.
+    """
+    if not names:
+        raise InputError(f"found no model, expected one or more of: {', '.join(pretrained_models())}")
+    for name, path in fetch_imagenet(names, workspace.weights, address=address):
+        print(f"{name}: {path.stat().st_size / 1e6:.1f} MB, sha256 {sha256(path)}")
+
+
+def fetch_imagenet(names: Sequence[str], folder: Path, *, address: str | None = None) -> Iterator[tuple[str, Path]]:
+    """Yield each model with its file in `folder` once this is there; what an earlier call fetched is kept.
+
+    A checkpoint that already lies in `folder` under torchvision's name is used instead of a download. Raises
+    `InputError` for a model without ImageNet weights, before anything is fetched, and for every failure of `fetch`
+    and `read_checkpoint`.
+    """
+    urls = {name: pretrained.imagenet_url(name) for name in names}
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        for name, url in urls.items():
+            source = url if address is None else f"{address.rstrip('/')}/{url.rpartition('/')[2]}"
+            yield name, _fetch_one(name, source, folder)
+
+
+def _fetch_one(name: str, url: str, folder: Path) -> Path:
+    file_name = url.rpartition("/")[2]
+    stated = re.search(r"-([0-9a-f]{8,64})\.pth$", file_name)
+    assert stated is not None, f"torchvision states no hash in {file_name}"
+    path, row = folder / f"{name}.safetensors", read_index(folder).get(name)
+    if row and row["sha256_download"].startswith(stated[1]) and path.is_file() and sha256(path) == row["sha256"]:
+        return path
+    checkpoint = folder / file_name
+    downloaded = fetch(url, checkpoint, sha256=stated[1], max_bytes=MAX_BYTES)
+    partial = path.with_name(path.name + ".partial")
+    save_file(read_checkpoint(checkpoint, name), partial)
+    os.replace(partial, path)
+    row = {"url": url, "sha256_download": downloaded, "sha256": sha256(path)}
+    write_json(folder / INDEX, read_index(folder) | {name: row})
+    checkpoint.unlink()
+    return path

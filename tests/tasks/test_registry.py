@@ -1,0 +1,78 @@
+"""Every task, whatever it asks: whole, learnable, and consistent from targets to answers."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from voxbench.metrics import measure, metrics_of
+from voxbench.schema import InputError, ScoreKind
+from voxbench.tasks import tasks
+
+LABELS = {
+    "gender": ["female", "male", None, "male", "female"],
+    "age_group": ["teens", "sixties+", None, "fourties", "fifties"],
+    "age_years": [17.0, 63.5, None, 44.0, 51.0],
+}
+
+
+def some_targets(task):
+    """Return twelve targets with every class among them, or as many ages."""
+    return np.arange(12) % len(task.classes) if task.classes else np.linspace(15.0, 75.0, 12)
+
+
+@pytest.mark.parametrize("name", list(tasks))
+def test_every_task_leads_from_targets_to_answers(name):
+    task = tasks[name]
+    assert task.name == name
+    assert task.subject
+    assert (task.score_kind is ScoreKind.CLASSES) == bool(task.classes) == (not task.unit)
+    targets = some_targets(task)
+    head = task.head(6, 0.0, targets)
+    outputs = head(torch.randn(12, 6, generator=torch.Generator().manual_seed(1)))
+    loss = task.loss(targets, False)(outputs, torch.tensor(targets))
+    loss.backward()
+    assert loss.ndim == 0
+    assert all(parameter.grad.abs().sum() > 0 for parameter in head.parameters())
+    crops = torch.stack([outputs, outputs.flip(0)], dim=1).detach()
+    columns = task.scores(crops)
+    assert tuple(columns) == task.score_columns
+    assert all(values.shape == (12,) and values.dtype == np.float64 for values in columns.values())
+    answers = {task.answer({name: values[row] for name, values in columns.items()}) for row in range(12)}
+    assert all(answer and "\n" not in answer for answer in answers)
+
+
+@pytest.mark.parametrize("name", list(tasks))
+def test_every_task_knows_its_labelled_rows_and_their_targets(name):
+    manifest = pd.DataFrame(LABELS)
+    task = tasks[name]
+    assert task.labelled(manifest).tolist() == [True, True, False, True, True]
+    targets = task.targets(manifest[task.labelled(manifest)])
+    assert targets.shape == (4,)
+    assert len(set(targets)) == manifest[name].nunique()
+
+
+@pytest.mark.parametrize("name", list(tasks))
+def test_every_tasks_scores_can_be_measured(name):
+    task = tasks[name]
+    targets = some_targets(task)
+    outputs = task.head(6, 0.0, targets)(torch.randn(12, 6)).detach()
+    table = np.stack(list(task.scores(outputs[:, None]).values()), axis=1)
+    values, undefined = measure(task.score_kind, targets, table if task.classes else table[:, 0])
+    assert {*values, *undefined} == {metric.name for metric in metrics_of(task.score_kind)}
+    assert len(values) > len(undefined)
+
+
+@pytest.mark.parametrize("name", list(tasks))
+def test_no_task_takes_a_manifest_without_labels_for_labelled(name):
+    manifest = pd.DataFrame({column: pd.Series([None, None], dtype=object) for column in LABELS})
+    assert not tasks[name].labelled(manifest).any()
+
+
+def test_tasks_of_one_subject_can_be_held_against_each_other():
+    assert tasks["age_group"].subject == tasks["age_years"].subject != tasks["gender"].subject
+
+
+def test_an_unknown_task_names_the_closest():
+    with pytest.raises(InputError, match=r"unknown task 'gander' \(did you mean 'gender'\?\)"):
+        tasks["gander"]
