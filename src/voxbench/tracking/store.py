@@ -15,6 +15,15 @@ from mlflow.tracking import MlflowClient
 
 COPIES = (".dvc", "tmp", "exps")
 LOCK = ".mlflow.lock"
+# MLflow's page opens for language models otherwise.
+TRAINING_VIEW = {"mlflow.experimentKind": "custom_model_development"}
+DESCRIPTION = "mlflow.note.content"
+HOW_TO_READ = """One benchmark of voxbench: `select`, `finetune`, `repeat` and `ablate` are its stages.
+
+- Learning curves: open a stage, select runs, and look at the groups `train` and `valid` of the chart view.
+- Models over seeds: filter `tags.stage = 'repeat' and tags.model != ''`, then *Group by* the tag `model`; see `test`.
+- Before and after: filter `tags.stage = 'ablate' and tags.model != ''`, then *Group by* the tag `variant`.
+"""
 EXPORTED = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 
 
@@ -56,4 +65,5 @@ def experiment_id(client: MlflowClient, root: Path, name: str) -> str:
         if experiment is not None:
             return str(experiment.experiment_id)
         local = client.tracking_uri.startswith("sqlite:///")
-        return str(client.create_experiment(name, (home / "mlruns" / name).as_uri() if local else None))
+        place = (home / "mlruns" / name).as_uri() if local else None
+        return str(client.create_experiment(name, place, tags={**TRAINING_VIEW, DESCRIPTION: HOW_TO_READ}))
