@@ -151,7 +151,7 @@ def test_a_corpus_that_cannot_be_read_is_one_line(project, capfd, change, messag
             "unknown model 'resnet81' (did you mean 'resnet18'?)",
         ),
         (lambda params: params["studies"][BENCHMARK].update(task="gander"), "unknown task 'gander'"),
-        (lambda params: params["studies"][BENCHMARK].update(metric="acccuracy"), "unknown metric 'acccuracy'"),
+        (lambda params: params["studies"][BENCHMARK].update(metric="accurate"), "unknown metric 'accurate'"),
         (lambda params: params["studies"][BENCHMARK].update(metric="mae"), "metric 'mae' is not for classes scores"),
         (
             lambda params: params["studies"][BENCHMARK].update(trials={"cnn": 1, "lstm": 3}),
