@@ -1,21 +1,19 @@
 """The twin of Common Voice: its tables, its voices, its clips."""
 
 import csv
-import hashlib
 import os
 import subprocess
 import sys
 import unicodedata
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+from corpora.twin_trees import BASE, changed, tree_hashes
 from voxbench.audio import load_audio
 from voxbench.audio.voices import draw_voice, speak
-from voxbench.config import Twin
 from voxbench.corpora import read_corpus, twins
 from voxbench.corpora.common_voice import read
 from voxbench.corpora.common_voice_twin import _read_aloud, _speakers, write_twin
@@ -25,42 +23,16 @@ OLD = ["client_id", "path", "sentence", "up_votes", "down_votes", "age", "gender
 NEW = ["client_id", "path", "sentence_id", "sentence", "sentence_domain", "up_votes", "down_votes", "age", "gender"]
 NEW += ["accents", "variant", "locale", "segment"]
 
-SETTINGS = Twin(
+SETTINGS = changed(
+    BASE,
     layout="common_voice",
     edition="17.0",
-    root=Path("raw"),
-    seed=1,
-    language="en-US",
-    speakers=16,
-    sessions_per_speaker=2,
     clips_per_session=1,
-    clip_seconds=(2.5, 4.0),
     age_years=(14.0, 80.0),
     unlabelled_fraction=0.2,
-    session_pitch_sd=0.05,
-    snr_db=(5.0, 25.0),
-    reverberation_seconds=(0.05, 0.4),
-    low_hz=(60.0, 250.0),
-    high_hz=(3400.0, 7600.0),
-    filter_order=4,
-    peak_dbfs=(-12.0, -1.0),
-    test_fraction=0.25,
 )
 
-
-def change(**settings):
-    return Twin.model_validate(SETTINGS.model_dump() | settings)
-
-
-RUSSIAN = change(edition="7.0", language="ru", speakers=6, test_fraction=0.34, clips_per_session=2)
-
-
-def tree_hashes(root):
-    return {
-        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(root.rglob("*"))
-        if path.is_file()
-    }
+RUSSIAN = changed(SETTINGS, edition="7.0", language="ru", speakers=6, test_fraction=0.34, clips_per_session=2)
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +68,7 @@ def test_the_reader_reads_the_twin(twin):
 
 
 def test_every_set_is_half_of_each_sex_with_even_ages():
-    settings = change(unlabelled_fraction=0.0, speakers=48, sessions_per_speaker=1, seed=3)
+    settings = changed(SETTINGS, unlabelled_fraction=0.0, speakers=48, sessions_per_speaker=1, seed=3)
     roles = _speakers(settings)
     for word, size in (("train", 24), ("dev", 12), ("test", 12)):
         members = [role for role in roles if role.set_word == word]
@@ -118,7 +90,7 @@ def test_every_set_is_half_of_each_sex_with_even_ages():
     ],
 )
 def test_ages_fill_the_groups_that_the_bounds_touch(bounds, groups):
-    roles = _speakers(change(age_years=bounds, speakers=32))
+    roles = _speakers(changed(SETTINGS, age_years=bounds, speakers=32))
     assert all(bounds[0] <= role.age_years <= bounds[1] for role in roles)
     for gender in GENDERS:
         found = Counter(age_group(role.age_years) for role in roles if role.gender == gender)
@@ -186,7 +158,7 @@ def test_voices_are_drawn_for_the_sex_and_age_of_the_speaker(tmp_path, monkeypat
         return draw_voice(generator, gender, age_years)
 
     monkeypatch.setattr("voxbench.corpora.common_voice_twin.draw_voice", record)
-    settings = change(speakers=6, test_fraction=0.34, sessions_per_speaker=1, clip_seconds=(0.1, 0.2))
+    settings = changed(SETTINGS, speakers=6, test_fraction=0.34, sessions_per_speaker=1, clip_seconds=(0.1, 0.2))
     write_twin(tmp_path / "en", settings)
     assert drawn == [(role.gender, role.age_years) for role in _speakers(settings)]
 
@@ -213,7 +185,7 @@ def test_a_twin_never_overwrites(twin):
 
 
 @pytest.mark.parametrize(
-    ("changed", "message"),
+    ("changes", "message"),
     [
         ({"edition": None}, "edition None .*expected 7"),
         ({"edition": "17"}, r"edition '17' \(did you mean '17\.0'\?\)"),
@@ -223,15 +195,15 @@ def test_a_twin_never_overwrites(twin):
         ({"test_fraction": 0.5}, "leaves no female speaker to train"),
     ],
 )
-def test_impossible_twins_are_refused(tmp_path, changed, message):
+def test_impossible_twins_are_refused(tmp_path, changes, message):
     with pytest.raises(InputError, match=message):
-        write_twin(tmp_path / "twin", change(**changed))
+        write_twin(tmp_path / "twin", changed(SETTINGS, **changes))
     assert not (tmp_path / "twin.partial").exists()
 
 
 def test_a_language_without_sentences_is_refused(tmp_path):
     with pytest.raises(InputError, match="no sentences in 'de'"):
-        write_twin(tmp_path / "twin", change(language="de"))
+        write_twin(tmp_path / "twin", changed(SETTINGS, language="de"))
     assert not (tmp_path / "twin").exists()
 
 

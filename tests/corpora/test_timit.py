@@ -1,18 +1,16 @@
 """TIMIT: the reader on miniature trees, and the twin in its three editions."""
 
-import hashlib
 import os
 import subprocess
 import sys
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+from corpora.twin_trees import BASE, changed, tree_hashes
 from voxbench.audio import load_audio
-from voxbench.config import Twin
 from voxbench.corpora.registries import readers, twins
 from voxbench.corpora.timit import age_at_recording, read
 from voxbench.corpora.timit_twin import EDITIONS, SHARED, deal, sphere, write_twin
@@ -224,13 +222,10 @@ def test_wrong_sentence_files(tmp_path, content):
         list(read(root))
 
 
-SETTINGS = Twin(
+SETTINGS = changed(
+    BASE,
     layout="timit",
     edition="sphere",
-    root=Path("raw"),
-    seed=1,
-    language="en-US",
-    speakers=16,
     sessions_per_speaker=1,
     clips_per_session=4,
     clip_seconds=(2.0, 6.0),
@@ -241,29 +236,14 @@ SETTINGS = Twin(
     reverberation_seconds=(0.05, 0.2),
     low_hz=(50.0, 100.0),
     high_hz=(7000.0, 7600.0),
-    filter_order=4,
-    peak_dbfs=(-12.0, -1.0),
-    test_fraction=0.25,
 )
-
-
-def changed(**changes):
-    return Twin.model_validate(SETTINGS.model_dump() | changes)
-
-
-def tree_hashes(root):
-    return {
-        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(root.rglob("*"))
-        if path.is_file()
-    }
 
 
 @pytest.fixture(scope="module")
 def trees(tmp_path_factory):
     root = tmp_path_factory.mktemp("twins")
     for edition in EDITIONS:
-        write_twin(root / edition, changed(edition=edition))
+        write_twin(root / edition, changed(SETTINGS, edition=edition))
     return {edition: root / edition for edition in EDITIONS}
 
 
@@ -352,7 +332,7 @@ def test_a_sphere_file_is_its_header_and_its_samples(tmp_path):
 
 def test_short_sentences_are_extended_and_the_text_says_so(tmp_path):
     few = {"speakers": 4, "test_fraction": 0.5, "clips_per_session": 3, "clip_seconds": (9.0, 9.0)}
-    write_twin(tmp_path / "long", changed(**few, peak_dbfs=(0.0, 0.0)))
+    write_twin(tmp_path / "long", changed(SETTINGS, **few, peak_dbfs=(0.0, 0.0)))
     for row in read(tmp_path / "long"):
         wave, _ = load_audio(row.path)
         assert wave.size >= 9.0 * 16_000
@@ -372,7 +352,7 @@ def test_same_seed_same_bytes_in_another_process_and_other_seed_other_bytes(tree
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "7"}
     subprocess.run([sys.executable, "-c", program, str(tmp_path / "again")], check=True, env=environment)
     assert tree_hashes(tmp_path / "again") == tree_hashes(trees["sphere"])
-    write_twin(tmp_path / "other", changed(seed=2))
+    write_twin(tmp_path / "other", changed(SETTINGS, seed=2))
     parts = [{*tree_hashes(root / "TRAIN").values()} for root in (tmp_path / "other", trees["sphere"])]
     assert not parts[0] & parts[1]
 
@@ -396,5 +376,5 @@ def test_a_twin_never_overwrites(trees):
 )
 def test_impossible_settings_are_refused(tmp_path, change, message):
     with pytest.raises(InputError, match=message):
-        write_twin(tmp_path / "twin", changed(**change))
+        write_twin(tmp_path / "twin", changed(SETTINGS, **change))
     assert not list(tmp_path.iterdir())

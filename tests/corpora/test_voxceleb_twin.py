@@ -1,51 +1,21 @@
 """VoxCeleb's twin: read back by the reader, balanced, repeatable, and refused where it cannot be."""
 
-import hashlib
 import os
 import subprocess
 import sys
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from voxbench.config import Twin
+from corpora.twin_trees import BASE, changed, tree_hashes
 from voxbench.corpora.registries import readers, twins
 from voxbench.corpora.voxceleb import META, read, read_trials, write_twin
 from voxbench.schema import InputError, Split
 
 HEADER = "VoxCeleb1 ID\tVGGFace1 ID\tGender\tNationality\tSet"
-SETTINGS = Twin(
-    layout="voxceleb",
-    edition=None,
-    root=Path("raw"),
-    seed=1,
-    language="en-US",
-    speakers=8,
-    sessions_per_speaker=2,
-    clips_per_session=2,
-    clip_seconds=(3.0, 4.5),
-    age_years=None,
-    unlabelled_fraction=0.0,
-    session_pitch_sd=0.05,
-    snr_db=(5.0, 25.0),
-    reverberation_seconds=(0.05, 0.4),
-    low_hz=(60.0, 250.0),
-    high_hz=(3400.0, 7600.0),
-    filter_order=4,
-    peak_dbfs=(-12.0, -1.0),
-    test_fraction=0.25,
-)
-
-
-def tree_hashes(root):
-    return {
-        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(root.rglob("*"))
-        if path.is_file()
-    }
+SETTINGS = changed(BASE, speakers=8, clip_seconds=(3.0, 4.5))
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +122,7 @@ def test_a_twin_never_overwrites_and_replaces_an_unfinished_one(twin, tmp_path):
 )
 def test_impossible_twins_are_refused(tmp_path, change, message):
     with pytest.raises(InputError, match=message):
-        write_twin(tmp_path / "twin", Twin.model_validate(SETTINGS.model_dump() | change))
+        write_twin(tmp_path / "twin", changed(SETTINGS, **change))
     assert not list(tmp_path.iterdir())
 
 
