@@ -22,6 +22,7 @@ from stages.pipeline import (
 from voxbench.artifacts import read_json
 from voxbench.schema import InputError
 from voxbench.stages.ablate import ablate
+from voxbench.stages.finalists import finalist_recipe
 from voxbench.stages.finetune import finetune
 from voxbench.stages.repeat import repeat
 from voxbench.stages.select import select
@@ -93,6 +94,20 @@ def test_an_override_changes_one_benchmark_alone(finished, tmp_path, trained):
         assert [len(pd.read_csv(folder / "history.csv")) for folder in folders] == [2, 1]
     seeds = [set(pd.read_csv(copy.results(name, "repeat") / "seeds.csv")["seed"]) for name in BENCHMARKS]
     assert seeds == [{1, 2, 3}, {1, 2}]
+
+
+def test_an_override_wins_over_what_the_study_chose(finished, tmp_path):
+    """The study varies learning rate and dropout; what a benchmark sets for itself must not be lost to its choice."""
+
+    def change(params):
+        params["benchmarks"][HEIR]["override"] = {"training": {"learning_rate": 0.005}}
+
+    copy = selected_copy(finished, tmp_path / "copy", change)
+    for finalist in selection_of(copy)["finalists"]:
+        assert finalist["settings"]["learning_rate"] != 0.005
+        recipe, other = (finalist_recipe(copy, name, finalist, 1).training for name in (HEIR, BENCHMARK))
+        assert (recipe.learning_rate, recipe.dropout) == (0.005, finalist["settings"]["dropout"])
+        assert other.learning_rate == finalist["settings"]["learning_rate"]
 
 
 def override(**training):

@@ -69,7 +69,10 @@ def defined(metric: str, value: float | None, run: str) -> float:
 
 
 def finalist_recipe(workspace: Workspace, benchmark: str, finalist: dict[str, Any], seed: int) -> Recipe:
-    """Return how a finalist is trained on a benchmark, with the settings that its study chose."""
+    """Return how a finalist is trained on a benchmark: with its study's settings, but for those that are overridden."""
     learning = workspace.params.learning(benchmark)
-    training = learning.training.model_copy(update=finalist["settings"])
+    own = workspace.params.benchmark(benchmark).override.get("training", {})
+    training = learning.training.model_copy(
+        update={name: value for name, value in finalist["settings"].items() if name not in own}
+    )
     return Recipe(finalist["model"], training, learning.finetune.schedule, seed, learning.finetune.train_per_class)
