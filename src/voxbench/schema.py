@@ -51,6 +51,7 @@ class Split(StrEnum):
 
 
 GENDERS = ("female", "male")
+BONAFIDE = "bonafide"
 AGE_GROUPS = ("teens", "twenties", "thirties", "fourties", "fifties", "sixties+")
 """Common Voice's words, its spelling of 40 to 49 included; the paper merges what is 60 and above."""
 
@@ -77,8 +78,9 @@ class Utterance:
     """One recording and what its corpus says about it; absent facts are None.
 
     `id` is unique within the corpus and is the path relative to its root, in POSIX form.
-    `split` is the corpus's official split where it has one. `extra` keeps the columns that
-    no field names.
+    `split` is the corpus's official split where it has one. Where several people are heard, `speakers`
+    names each and `speaker` all of them, joined by `+`. `attack` is `bonafide`, or the name of the attack that
+    made a spoofed recording. `extra` keeps the columns that no field names.
     """
 
     id: str
@@ -92,4 +94,5 @@ class Utterance:
     language: str | None = None
     text: str | None = None
     attack: str | None = None
+    speakers: tuple[str, ...] = ()
     extra: Mapping[str, str] = field(default_factory=dict)

@@ -1,6 +1,7 @@
 """Corpora: readers that turn a foreign tree into utterances, synthetic twins, splits and integrity.
 
-To add a corpus, write one module with a reader (`@readers.register(NAME)`) and declare a row under `corpora` in
+To add a corpus, write one module with a reader (`@readers.register(NAME)`) and a sheet of facts
+(`sheets.add(NAME, Sheet(...))`), and declare a row under `corpora` in
 `params.yaml`; every module of this room is imported here, so nothing else need change.
 """
 
@@ -11,13 +12,13 @@ import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from voxbench.corpora.registries import readers, twins
+from voxbench.corpora.registries import readers, sheets, twins
 from voxbench.schema import InputError, Utterance
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
 
-__all__ = ["read_corpus", "readers", "twins"]
+__all__ = ["read_corpus", "readers", "sheets", "twins"]
 
 
 def read_corpus(reader: str, root: Path | str) -> Iterator[Utterance]:
