@@ -15,8 +15,8 @@ from sources import FUNCTIONS, UNKNOWN, Import, Source, Sources, closure, import
 FLOORS = (
     ("", "schema"),
     ("artifacts", "progress", "registry", "seeding"),
-    ("config", "downloads"),
-    ("audio", "models", "metrics"),
+    ("config", "archives", "downloads"),
+    ("audio", "models", "metrics", "workers"),
     ("corpora", "features", "tasks"),
     ("training",),
     ("tracking", "serving", "reporting"),
@@ -26,7 +26,9 @@ FLOORS = (
 )
 ONLY_IN = {
     "jinja2": ("reporting",),
-    "joblib": ("stages", "training"),
+    "av": ("audio.m4a", "audio.codecs", "corpora.*_twin"),
+    "distributed": ("workers",),
+    "joblib": ("stages", "training", "workers"),
     "librosa": ("reporting",),
     "lightning": ("training",),
     "matplotlib": ("reporting",),
@@ -35,7 +37,8 @@ ONLY_IN = {
     "pingouin": ("metrics.significance",),
     "torchaudio": (),
 }
-NEVER_IN = {"torch": ("", "artifacts", "config", "downloads", "metrics", "progress", "registry", "schema", "seeding")}
+TORCHLESS = ("", "archives", "artifacts", "config", "downloads", "metrics", "progress", "registry", "schema", "seeding")
+NEVER_IN = {"torch": (*TORCHLESS, "workers")}
 HEAVY = {"lightning", "mlflow", "optuna", "torch"}
 STARTS_WITHOUT = {
     "cli": HEAVY,

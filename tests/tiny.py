@@ -71,7 +71,7 @@ def tiny_params() -> dict:
     params["repeat"]["seeds"] = [1, 2, 3]
     params["ablation"]["seeds"] = [1, 2]
     params["report"]["resamples"] = 200
-    params["parallel"] = {"workers": 1, "rows_per_shard": 16}
+    params["parallel"] = {"backend": "loky", "scheduler": None, "workers": 1, "rows_per_shard": 16}
     return params
 
 

@@ -6,6 +6,7 @@ Each command imports its stage when it runs, so that a stage pays only for the l
 from __future__ import annotations
 
 import argparse
+import errno
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,17 +16,43 @@ from voxbench import __version__
 from voxbench.schema import InputError
 from voxbench.stages.workspace import Workspace, open_workspace
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+LOCKED = (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+class Option(NamedTuple):
+    """An option of a command: a switch, or one that takes a value of a type."""
+
+    name: str
+    purpose: str
+    takes: type | None = None
+
 
 class Command(NamedTuple):
     """One sub-command: what it does, the words that follow it in its example, and the function that runs it.
 
-    `arguments` are names of single words; one that ends in `...` takes several.
+    `arguments` are names of single words; one that ends in `...` takes several, one in brackets may be left out. The
+    function returns an exit status where there is more than success to tell.
     """
 
     purpose: str
     arguments: tuple[str, ...]
     example: str
-    run: Callable[[Workspace, argparse.Namespace], None]
+    run: Callable[[Workspace, argparse.Namespace], int | None]
+    options: tuple[Option, ...] = ()
+
+
+def _doctor(workspace: Workspace, arguments: argparse.Namespace) -> int:
+    from voxbench.stages.doctor import doctor
+
+    return doctor(workspace, arguments.corpus, arguments.root, arguments.json)
+
+
+def _download(workspace: Workspace, arguments: argparse.Namespace) -> None:
+    from voxbench.stages.download import DownloadOptions, download
+
+    options = DownloadOptions(arguments.yes, arguments.unverified, arguments.keep_archives, arguments.list)
+    download(workspace, arguments.corpus, arguments.part, arguments.root, options)
 
 
 def _synthesize(workspace: Workspace, arguments: argparse.Namespace) -> None:
@@ -95,7 +122,28 @@ def _profile(workspace: Workspace, arguments: argparse.Namespace) -> None:
     print("\n".join(changes) or "params.yaml has these values already")
 
 
+ROOT = Option("root", "a folder other than that of params.yaml; needed where CORPUS is a reader, not a row", Path)
 COMMANDS = {
+    "doctor": Command(
+        "say whether a corpus on disk is complete and usable, and how to mend it",
+        ("corpus",),
+        "timit",
+        _doctor,
+        (ROOT, Option("json", "print the findings as JSON")),
+    ),
+    "download": Command(
+        "fetch an open corpus, or say how to come by one that needs registration",
+        ("corpus", "[part...]"),
+        "librispeech dev-clean --root /data/LibriSpeech",
+        _download,
+        (
+            ROOT,
+            Option("list", "show sizes, licence and what is there, and stop"),
+            Option("yes", "do not ask"),
+            Option("unverified", "take files for which nobody publishes a checksum"),
+            Option("keep-archives", "keep archives after they are unpacked"),
+        ),
+    ),
     "synthesize": Command("write the synthetic twin of a corpus", ("corpus",), "voxceleb1", _synthesize),
     "prepare": Command("clean a corpus, split it, account for every recording", ("corpus",), "timit", _prepare),
     "features": Command("compute the features of a prepared corpus", ("corpus",), "timit", _features),
@@ -122,22 +170,36 @@ def build_parser() -> argparse.ArgumentParser:
     for name, command in COMMANDS.items():
         example = f"example: voxbench {name} {command.example}".rstrip()
         one = commands.add_parser(name, help=command.purpose, description=command.purpose, epilog=example)
-        for word, shown in zip(command.arguments, command.example.split(), strict=True):
+        shown = command.example.split()
+        for number, word in enumerate(command.arguments):
             if word == "action":
                 one.add_argument(word, choices=ACTIONS[name], help="what to do")
+                continue
+            several = "*" if word.startswith("[") else "+" if word.endswith("...") else None
+            one.add_argument(word.strip("[]."), nargs=several, help=f"its name, e.g. {shown[number]}")
+        for option in command.options:
+            if option.takes is None:
+                one.add_argument(f"--{option.name}", action="store_true", help=option.purpose)
             else:
-                several = "+" if word.endswith("...") else None
-                one.add_argument(word.removesuffix("..."), nargs=several, help=f"its name, e.g. {shown}")
+                one.add_argument(f"--{option.name}", type=option.takes, help=option.purpose)
         one.set_defaults(run=command.run)
     return parser
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run one command; wrong input is one line on standard error and exit status 2."""
+    """Run one command; wrong input, a full disk or a locked one are a line on standard error and exit status 2."""
     arguments = build_parser().parse_args(words)
     try:
-        arguments.run(open_workspace(arguments.params), arguments)
+        return arguments.run(open_workspace(arguments.params), arguments) or 0
     except InputError as error:
         print(f"voxbench {arguments.command}: {error}", file=sys.stderr)
-        return 2
-    return 0
+    except OSError as error:
+        if error.errno not in FULL + LOCKED:
+            raise
+        place = f" ({error.filename})" if error.filename else ""
+        if error.errno in FULL:
+            said = f"no space is left on the disk{place}; finished work is kept: free space and run the command again"
+        else:
+            said = f"{error.strerror}{place}: allow writing there, or work in a copy of the project"
+        print(f"voxbench {arguments.command}: {said}", file=sys.stderr)
+    return 2

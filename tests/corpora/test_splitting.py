@@ -1,14 +1,18 @@
 """Splits and the leakage certificate: disjoint, balanced, repeatable, and refused where they cannot be."""
 
+from pathlib import Path
+
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voxbench.config import Splitting
-from voxbench.corpora.integrity import certify, check_speakers
+from voxbench.corpora.integrity import Speakers, certify, find_copies
 from voxbench.corpora.splitting import assign_splits
-from voxbench.schema import InputError, Split
+from voxbench.schema import InputError, Split, Utterance
+from voxbench.seeding import generator
 
 
 def manifest(women=20, men=20, clips=3):
@@ -24,7 +28,7 @@ def manifest(women=20, men=20, clips=3):
         for clip in range(clips)
     ]
     table = pd.DataFrame(rows)
-    return table.assign(split=None, audio_sha256=table["id"])
+    return table.assign(split=None, audio_sha256=table["id"], speakers=None, attack=None)
 
 
 def splitting(**changes):
@@ -167,9 +171,98 @@ def test_equal_audio_blocks_even_an_utterance_split():
         certify(table, "utterance")
 
 
+def heard(*rows):
+    speakers = Speakers()
+    for row_id, speaker, gender in rows:
+        speakers.hear(Utterance(row_id, Path(row_id), speaker, gender=gender))
+    return speakers
+
+
 def test_a_speaker_of_two_genders_is_named_with_a_recording_of_each():
-    table = manifest(women=2, men=1)
-    table.loc[0, "gender"] = "male"
-    with pytest.raises(InputError, match=r"'female0' is labelled male \(female0-0\) and female \(female0-1\)"):
-        check_speakers(table)
-    check_speakers(manifest())
+    rows = [
+        ("a-0", "a", "male"),
+        ("a-1", "a", None),
+        ("a-2", "a", "female"),
+        ("b-0", "b", "female"),
+        ("a-3", "a", "male"),
+    ]
+    with pytest.raises(InputError, match=r"'a' is labelled male \(a-0\) and female \(a-2\)") as refused:
+        heard(*rows).check()
+    assert "1 speaker(s) contradict" in str(refused.value)
+    heard(*rows[:2], *rows[3:]).check()
+
+
+def copied(*groups):
+    """Return a manifest in which each group of rows holds the same audio."""
+    table = manifest()
+    for rows in groups:
+        table.loc[list(rows), "audio_sha256"] = table["audio_sha256"][rows[0]]
+    return table
+
+
+def test_of_equal_recordings_the_first_is_kept():
+    copies = find_copies(copied((0, 2), (6, 7, 8)))
+    assert copies.index.tolist() == [2, 7, 8]
+    assert copies["reason"].tolist() == ["duplicate"] * 3
+    assert copies["detail"].tolist() == ["the same audio as female0-0"] + ["the same audio as female2-0"] * 2
+    assert find_copies(manifest()).empty
+
+
+@pytest.mark.parametrize(
+    ("splits", "left_out"),
+    [
+        (("train", "valid", "test"), [0, 1]),
+        (("train", "train", "valid"), [0, 1]),
+        (("train", None, "train"), [1, 2]),
+        (("test", "train", "test"), [1, 2]),
+    ],
+)
+def test_the_copy_in_the_official_test_set_is_the_one_to_keep(splits, left_out):
+    table = copied((0, 1, 2))
+    table.loc[[0, 1, 2], "split"] = splits
+    assert find_copies(table).index.tolist() == left_out
+
+
+@pytest.mark.parametrize(
+    ("rows", "column"), [((0, 3), "speaker"), ((0, 63), "speaker, gender"), ((0, 1), "attack"), ((0, 1), "gender")]
+)
+def test_copies_that_contradict_each_other_are_all_left_out(rows, column):
+    table = copied(rows)
+    if column in ("attack", "gender"):
+        table.loc[rows[1], column] = {"attack": "A07", "gender": None}[column]
+    copies = find_copies(table)
+    assert copies.index.tolist() == list(rows)
+    assert set(copies["reason"]) == {"contradictory_duplicate"}
+    names = " and ".join(table["id"][list(rows)])
+    assert copies["detail"].iloc[0] == f"the audio of 2 recordings is equal, but not their {column}: e.g. {names}"
+
+
+def mixtures():
+    table = pd.DataFrame({"id": ["m0", "m1", "m2", "m3"], "speaker": ["a+b", "c", "d+e", "a"]})
+    return table.assign(
+        speakers=[["a", "b"], None, ["d", "e"], None], session=None, audio_sha256=table["id"], gender=""
+    )
+
+
+def test_each_speaker_of_a_mixture_counts():
+    clean = mixtures().assign(split=["train", "valid", "test", "train"])
+    assert certify(clean, "official")["clean"]
+    with pytest.raises(InputError, match=r"1 speaker value\(s\) occur in both train and test, e.g. 'a' \(m0, m3\)"):
+        certify(clean.assign(split=["train", "valid", "test", "test"]), "official")
+
+
+def test_mixtures_have_no_split_by_speaker():
+    with pytest.raises(InputError, match=r"recordings hold several speakers.*use 'official'"):
+        assign_splits(mixtures(), splitting(stratify=None))
+
+
+def test_a_split_is_what_it_was_when_names_were_drawn_instead_of_numbers():
+    """The law of earlier manifests: shuffle the sorted names of a stratum, take test, then validation."""
+    table = manifest(women=13, men=17)
+    expected = {}
+    for gender, rows in table.groupby("gender"):
+        names = generator(5, "split", gender).permutation(np.array(sorted(rows["speaker"].unique()), dtype=object))
+        cuts = [round(0.2 * len(names)), 2 * round(0.2 * len(names))]
+        for split, part in zip(("test", "valid", "train"), np.split(names, cuts), strict=True):
+            expected |= dict.fromkeys(part, split)
+    assert assign_splits(table, splitting(seed=5)).tolist() == table["speaker"].map(expected).tolist()

@@ -1,13 +1,14 @@
-"""VoxCeleb: the reader on miniature trees and on the real lists, and the twin."""
+"""VoxCeleb1: the reader on miniature trees in every layout, and on the real metadata."""
 
+import hashlib
 import os
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from voxbench.corpora.voxceleb import META, read, read_trials
+from voxbench.corpora.registries import readers, sheets
+from voxbench.corpora.voxceleb import IDENTIFICATION, META, read
 from voxbench.schema import InputError, Split
 
 HEADER = "VoxCeleb1 ID\tVGGFace1 ID\tGender\tNationality\tSet"
@@ -55,6 +56,109 @@ def test_two_folder_form_reads_the_same_speakers(tmp_path):
     rows = list(read(make_tree(tmp_path, files)))
     assert [row.id for row in rows] == [files[1], files[0]]
     assert [row.split for row in rows] == [Split.TRAIN, Split.TEST]
+
+
+NEW = ("dev/wav/id10001/1zcIwhmdeo4/00001.wav", "test/wav/id10270/x6uYqmx31kE/00001.wav")
+OLD = ("wav/A.J._Buckley/1zcIwhmdeo4_0000001.wav", "wav/Eartha_Kitt/_6uYqmx_1kE_0000012.wav")
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_the_tree_may_lie_in_a_folder_vox1_and_the_metadata_there_or_above(tmp_path, inside):
+    root = make_tree(tmp_path, [f"vox1/{file}" for file in NEW])
+    if inside:
+        (root / META).rename(root / "vox1" / META)
+    rows = list(read(root))
+    assert [row.id for row in rows] == [f"vox1/{file}" for file in NEW]
+    assert [row.path for row in rows] == [root / "vox1" / file for file in NEW]
+    assert [(row.speaker, row.session, row.split) for row in rows] == [
+        ("id10001", "id10001/1zcIwhmdeo4", Split.TRAIN),
+        ("id10270", "id10270/x6uYqmx31kE", Split.TEST),
+    ]
+
+
+@pytest.mark.parametrize("folder", ["wav", "voxceleb1_wav", "vox1/wav"])
+def test_old_copies_go_by_name(tmp_path, folder):
+    files = [folder + file.removeprefix("wav") for file in OLD]
+    rows = list(read(make_tree(tmp_path, files)))
+    assert [row.id for row in rows] == files
+    assert [(row.speaker, row.session, row.split, row.gender) for row in rows] == [
+        ("id10001", "id10001/1zcIwhmdeo4", Split.TRAIN, "male"),
+        ("id10270", "id10270/_6uYqmx_1kE", Split.TEST, "female"),
+    ]
+    assert rows[1].extra == {"nationality": "USA", "name": "Eartha_Kitt"}
+
+
+def test_a_name_that_two_speakers_share_maps_to_neither(tmp_path):
+    root = make_tree(tmp_path, OLD[:1], rows=(ROWS[0], ROWS[0].replace("id10001", "id10002")))
+    with pytest.raises(InputError, match=r"1 speaker folders are not in .* 'A\.J\._Buckley'"):
+        read(root)
+    by_id = make_tree(tmp_path / "by_id", ONE_FOLDER[2:], rows=(ROWS[0], ROWS[0].replace("id10001", "id10002")))
+    assert len(list(read(by_id))) == 2
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ((NEW[0], f"vox1/{NEW[0]}"), "dev/wav and vox1/dev/wav, which counts utterances twice"),
+        ((*ONE_FOLDER, "voxceleb1_wav/Eartha_Kitt/x6uYqmx31kE_0000001.wav"), "counts utterances twice"),
+        ((*ONE_FOLDER, OLD[1]), "wav/Eartha_Kitt and wav/id10270, which counts id10270 twice"),
+        (("dev/wav/id10270/x6uYqmx31kE/00001.wav",), f"id10270: {META} does not place id10270 in dev"),
+        (("test/wav/id10001/x6uYqmx31kE/00001.wav",), f"id10001: {META} does not place id10001 in test"),
+    ],
+)
+def test_trees_that_count_twice_or_contradict_the_metadata_are_refused_before_the_first_row(tmp_path, files, message):
+    with pytest.raises(InputError, match=message):
+        read(make_tree(tmp_path, files))
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("wav/id10001/1zcIwhmdeo4_0000001.wav", "holds both -DashFirst0 and 1zcIwhmdeo4_0000001.wav"),
+        ("wav/Eartha_Kitt/x6uYqmx31kE.wav", "x6uYqmx31kE.wav is no clip of VoxCeleb; expected VIDEO_0000001.wav"),
+    ],
+)
+def test_files_that_are_no_clips_are_refused(tmp_path, file, message):
+    files = [one for one in ONE_FOLDER if "id10270" not in one]
+    with pytest.raises(InputError, match=message):
+        list(read(make_tree(tmp_path, [*files, file])))
+
+
+@pytest.mark.parametrize(("newline", "bom"), [("\n", ""), ("\r\n", "\ufeff")])
+@pytest.mark.parametrize("files", [NEW, OLD, tuple(f"vox1/{file}" for file in NEW)])
+def test_identification_sets(tmp_path, newline, bom, files):
+    below = [file.partition("wav/")[2] for file in files]
+    root = make_tree(tmp_path, (*files, files[0].replace("1.wav", "2.wav"), files[0].replace("1.wav", "3.wav")))
+    absent = below[1].replace(".wav", "9.wav")
+    lines = [f"3 {below[1]}", f"1 {absent}", f"1 {below[0]}", "2 " + below[0].replace("1.wav", "2.wav")]
+    (root / IDENTIFICATION).write_bytes((bom + newline.join(lines)).encode())
+    rows = list(read(root))
+    assert [row.id for row in rows] == sorted(row.id for row in rows)
+    assert [row.extra.get("identification") for row in rows] == ["train", "valid", None, "test"]
+    assert rows[0].extra == {"nationality": "Ireland", "name": "A.J._Buckley", "identification": "train"}
+    if files[0].startswith("vox1/"):
+        for name in (META, IDENTIFICATION):
+            (root / name).rename(root / "vox1" / name)
+        assert list(read(root)) == rows
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1 id10001/v/00001.wav\n4 id10001/v/00002.wav\n", "line 2: '4 id10001/v/00002.wav'; expected 1, 2 or 3 and"),
+        ("id10001/v/00002.wav\n", "line 1: 'id10001/v/00002.wav'; expected 1, 2 or 3 and a path"),
+        ("1 id10001/v/00001.wav\n\n3 id10001/v/00001.wav\n", "line 3: id10001/v/00001.wav again"),
+        (
+            "1 Eartha_Kitt/x6uYqmx31kE_0000001.wav\n",
+            "names none of the speaker folders, of which the first is dev/wav/",
+        ),
+    ],
+)
+def test_wrong_identification_lists_are_refused_before_the_first_row(tmp_path, text, message):
+    root = make_tree(tmp_path, NEW)
+    (root / IDENTIFICATION).write_text(text)
+    with pytest.raises(InputError, match=message):
+        read(root)
 
 
 def test_other_files_are_no_utterances_and_loops_of_links_end(tmp_path):
@@ -113,47 +217,6 @@ def test_missing_columns(tmp_path, header):
         read(make_tree(tmp_path, ONE_FOLDER, header=header))
 
 
-@pytest.mark.parametrize("text", ["1 a/v/1.wav a/w/1.wav\n0 a/v/1.wav b/w/1.wav\n"])
-def test_trials_with_any_line_ends(tmp_path, text):
-    path = tmp_path / "trials.txt"
-    frames = []
-    for variant in (text, text.replace("\n", "\r\n"), text.rstrip("\n")):
-        path.write_bytes(variant.encode())
-        frames.append(read_trials(path))
-    assert frames[0].to_dict("list") == {
-        "label": [1, 0],
-        "enroll": ["a/v/1.wav", "a/v/1.wav"],
-        "test": ["a/w/1.wav", "b/w/1.wav"],
-    }
-    assert frames[0].equals(frames[1])
-    assert frames[0].equals(frames[2])
-    assert frames[0]["label"].dtype == np.int64
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("1 a/v/1.wav b/w/1.wav", "trial 2: label '1' .* expected 0"),
-        ("0 a/v/1.wav a/w/1.wav", "trial 2: label '0' .* expected 1"),
-        ("2 a/v/1.wav a/w/1.wav", "trial 2: label '2'"),
-        ("a/v/1.wav a/w/1.wav", "trial 2: .* is not `label enroll test`"),
-    ],
-)
-def test_wrong_trials_are_refused(tmp_path, line, message):
-    path = tmp_path / "trials.txt"
-    path.write_text(f"1 a/v/1.wav a/w/1.wav\n{line}\n")
-    with pytest.raises(InputError, match=message):
-        read_trials(path)
-
-
-def test_missing_or_empty_trial_lists_are_refused(tmp_path):
-    with pytest.raises(InputError, match="no trial list"):
-        read_trials(tmp_path / "none.txt")
-    (tmp_path / "empty.txt").write_text("\n")
-    with pytest.raises(InputError, match="is empty"):
-        read_trials(tmp_path / "empty.txt")
-
-
 @needs_lists
 def test_real_metadata(tmp_path):
     text = (LISTS / META).read_text()
@@ -171,13 +234,24 @@ def test_real_metadata(tmp_path):
     }
 
 
+def test_the_sheet_counts_and_names_what_anyone_may_fetch(tmp_path):
+    sheet = sheets["voxceleb"]
+    assert readers["voxceleb"] is read
+    ((dev, test),) = sheet.releases.values()
+    assert (dev.utterances, dev.speakers, test.utterances, test.speakers) == (148_642, 1_211, 4_874, 40)
+    assert [sheet.part_of(row) for row in read(make_tree(tmp_path, NEW))] == [dev.name, test.name]
+    files = {archive.url.rpartition("/")[2]: archive for archive in sheet.archives}
+    assert set(files) == {META, IDENTIFICATION, *(f"{name}{v}.txt" for name in LIST_NAMES for v in ("", "2"))}
+    assert all(archive.url.startswith(f"{sheet.homepage}meta/") for archive in sheet.archives)
+
+
+LIST_NAMES = ("veri_test", "list_test_all", "list_test_hard")
+
+
 @needs_lists
-@pytest.mark.parametrize(
-    ("name", "trials", "targets", "files"),
-    [("veri_test2.txt", 37_611, 18_802, 4_708), ("veri_test.txt", 37_720, 18_860, 4_715)],
-)
-def test_real_trial_lists(name, trials, targets, files):
-    frame = read_trials(LISTS / name)
-    assert len(frame) == trials
-    assert frame["label"].sum() == targets
-    assert len(set(frame["enroll"]) | set(frame["test"])) == files
+@pytest.mark.parametrize("name", [META, "veri_test.txt", "veri_test2.txt"])
+def test_real_lists_are_the_files_of_the_sheet(name):
+    (archive,) = (archive for archive in sheets["voxceleb"].archives if archive.url.endswith(f"/{name}"))
+    content = (LISTS / name).read_bytes()
+    assert len(content) == archive.size_bytes
+    assert f"md5:{hashlib.md5(content, usedforsecurity=False).hexdigest()}" == archive.checksum

@@ -11,7 +11,9 @@ import soundfile
 
 from corpora.twin_trees import BASE, changed, tree_hashes
 from voxbench.corpora.registries import readers, twins
-from voxbench.corpora.voxceleb import META, read, read_trials, write_twin
+from voxbench.corpora.trials import identify_list, read_trials
+from voxbench.corpora.voxceleb import META, read
+from voxbench.corpora.voxceleb_twin import write_twin
 from voxbench.schema import InputError, Split
 
 HEADER = "VoxCeleb1 ID\tVGGFace1 ID\tGender\tNationality\tSet"
@@ -76,10 +78,46 @@ def test_twin_trials_are_balanced_and_over_test_speakers(twin):
     assert (trials["enroll"] != trials["test"]).all()
 
 
+LISTS = ("veri_test", "list_test_all", "list_test_hard")
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_cleaned_list_is_its_original_less_some_trials(twin, name):
+    original, cleaned = (list(read_trials(twin / f"{name}{v}.txt").itertuples(index=False)) for v in ("", "2"))
+    assert len(cleaned) == len(original) - 1
+    assert [trial for trial in original if trial in cleaned] == cleaned
+    assert not identify_list(twin / f"{name}.txt").known
+
+
+def test_every_clip_is_tried_in_the_lists_of_all_and_hard_pairs_share_the_sex(twin):
+    rows = {row.id.removeprefix("wav/"): row for row in read(twin)}
+    for name in LISTS[1:]:
+        trials = read_trials(twin / f"{name}.txt")
+        assert sorted(trials["enroll"][trials["label"] == 1]) == sorted(rows)
+        assert sorted(trials["enroll"][trials["label"] == 0]) == sorted(rows)
+        assert (trials["enroll"] != trials["test"]).all()
+        sexes = {(rows[trial.enroll].gender, rows[trial.test].gender) for trial in trials.itertuples()}
+        assert sexes == {("female", "female"), ("male", "male")} if name == LISTS[2] else len(sexes) > 2
+
+
+def test_the_identification_list_holds_out_the_last_session_of_everyone(twin, tmp_path):
+    sets = {}
+    for row in read(twin):
+        sets.setdefault(row.speaker, {}).setdefault(row.session, []).append(row.extra["identification"])
+    assert {tuple(sorted(map(tuple, sessions.values()))) for sessions in sets.values()} == {
+        (("test", "test"), ("train", "train")),
+        (("train", "train"), ("valid", "valid")),
+    }
+    few = {"speakers": 4, "test_fraction": 0.5, "sessions_per_speaker": 1, "clip_seconds": (0.3, 0.4)}
+    write_twin(tmp_path / "one", SETTINGS.model_copy(update=few))
+    rows = list(read(tmp_path / "one"))
+    assert [row.extra["identification"] for row in rows] == ["train", "test", "train", "valid"] * 2
+
+
 @pytest.mark.slow
 def test_same_seed_same_bytes_in_another_process_and_other_seed_other_bytes(twin, tmp_path):
     program = (
-        "import sys; from pathlib import Path; from voxbench.corpora.voxceleb import write_twin;"
+        "import sys; from pathlib import Path; from voxbench.corpora.voxceleb_twin import write_twin;"
         "from voxbench.config import Twin;"
         f"write_twin(Path(sys.argv[1]), Twin.model_validate({SETTINGS.model_dump(mode='json')!r}))"
     )
@@ -134,4 +172,4 @@ def test_another_language_is_spoken_by_the_same_speakers(tmp_path):
         trees[language] = tree_hashes(tmp_path / language)
     assert trees["en-US"].keys() == trees["ru"].keys()
     same = {name for name, value in trees["ru"].items() if trees["en-US"][name] == value}
-    assert same == {META, "README.txt", "veri_test.txt"}
+    assert same == {name for name in trees["ru"] if not name.endswith(".wav")}

@@ -1,9 +1,11 @@
 """The ragged store: what goes in comes out, without copies, and whole or not at all."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from voxbench.features.store import RaggedStore, dequantize, halve, quantize, read_notes, write_shard
+from voxbench.features import store as store_module
+from voxbench.features.store import RaggedStore, ShardWriter, dequantize, halve, quantize, read_notes, write_shard
 from voxbench.schema import InputError
 
 
@@ -66,9 +68,46 @@ def test_nothing_but_whole_shards_is_seen(tmp_path):
     assert read_notes(tmp_path / "shard-00000.arrow") == {"key": "0"}
 
 
-def test_mixed_widths_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="one width"):
-        write(tmp_path, 0, [np.ones((2, 3)), np.ones((2, 4))])
+@pytest.mark.parametrize("other", [np.ones((2, 4)), np.ones(6), np.ones((2, 3), dtype=np.float32)])
+def test_mixed_arrays_are_refused_and_leave_nothing(tmp_path, other):
+    with pytest.raises(ValueError, match="one type and width"):
+        write(tmp_path, 0, [np.ones((2, 3)), other])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("values_in_a_batch", [1, 12, 20, 1000])
+@pytest.mark.parametrize("dtype", [np.float16, np.int16])
+def test_the_size_of_batches_is_not_seen(tmp_path, monkeypatch, values_in_a_batch, dtype):
+    monkeypatch.setattr(store_module, "BATCH_VALUES", values_in_a_batch)
+    rows = [np.full((frames, 3), frames, dtype) for frames in (2, 4, 0, 1, 3)]
+    write(tmp_path, 0, rows)
+    write(tmp_path, 1, rows[:2])
+    store = RaggedStore(tmp_path)
+    assert store.ids == ["0-0", "0-1", "0-2", "0-3", "0-4", "1-0", "1-1"]
+    for read, written in zip(store, rows + rows[:2], strict=True):
+        assert (read.dtype, read.shape) == (dtype, written.shape)
+        assert np.array_equal(read, written)
+    assert read_notes(tmp_path / "shard-00001.arrow") == {"key": "1"}
+
+
+def test_a_writer_that_is_not_finished_leaves_nothing(tmp_path):
+    with ShardWriter(tmp_path / "shard-00000.arrow") as shard:
+        shard.add("a", np.ones(3), 1.0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_whole_shard_has_no_notes(tmp_path):
+    write(tmp_path, 0, [np.ones(100, dtype=np.int16)])
+    path = tmp_path / "shard-00000.arrow"
+    whole = path.read_bytes()
+    for content in (whole[: len(whole) // 2], b"", b"ARROW1 or not"):
+        path.write_bytes(content)
+        assert read_notes(path) == {}
+    assert read_notes(tmp_path / "shard-00001.arrow") == {}
+    earlier = pa.table({"id": ["a"]}).replace_schema_metadata({"notes": "{}"})
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, earlier.schema) as writer:
+        writer.write_table(earlier)
+    assert read_notes(path) == {}, "a shard of an earlier version of the package"
 
 
 def test_an_empty_folder_is_refused(tmp_path):

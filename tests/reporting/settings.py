@@ -68,7 +68,7 @@ def params() -> Params:
                 },
             },
             "report": {"level": 0.95, "resamples": 60, "power": 0.8, "min_group_speakers": 3, "seed": 42},
-            "parallel": {"workers": 1, "rows_per_shard": 64},
+            "parallel": {"backend": "loky", "scheduler": None, "workers": 1, "rows_per_shard": 64},
         }
     )
 

@@ -50,7 +50,7 @@ FAULTS = {
     "empty.wav": ("empty", lambda path: path.write_bytes(b"")),
     "cut.flac": ("truncated", _truncated),
     "gone.wav": ("missing", lambda path: None),
-    "folder.wav": ("missing", lambda path: path.mkdir()),
+    "folder.wav": ("unreadable", lambda path: path.mkdir()),
     "silent.wav": ("silent", lambda path: soundfile.write(path, np.zeros(RATE_HZ), RATE_HZ)),
     "short.wav": ("too_short", lambda path: soundfile.write(path, clip(0.2), RATE_HZ)),
     "long.wav": ("too_long", lambda path: soundfile.write(path, np.tile(clip(1.0), 61), RATE_HZ)),

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from mlflow.tracking import MlflowClient
 
-from stages.pipeline import BENCHMARK, BENCHMARKS, HEIR, models_of
+from stages.pipeline import BENCHMARK, BENCHMARKS, CORPUS, HEIR, models_of
 from voxbench.artifacts import read_json
 from voxbench.tracking import registry
 from voxbench.tracking.registry import CHALLENGER, CHAMPION, Candidate, Served, register
@@ -68,7 +68,7 @@ def registered(copied, tmp_path, monkeypatch):
     served = Served(Path("a"), Path("b"), None, None)
 
     def run(*rows, greater=True):
-        candidates = [Candidate(model, tmp_path, "run", value, loss) for model, value, loss in rows]
+        candidates = [Candidate(model, "tiny", "none", tmp_path, "run", value, loss) for model, value, loss in rows]
         best = register(copied.root, "m", candidates, served, greater)
         roles = {
             role: client.get_model_version(name="m", version=number).tags["model"]
@@ -116,6 +116,15 @@ def test_an_experiment_does_not_move_the_champion(registered, monkeypatch):
 def test_the_first_of_all_is_served_even_if_it_is_an_experiment(registered, monkeypatch):
     monkeypatch.setenv("DVC_EXP_NAME", "muddy-snail")
     assert registered(("d", 0.99, 0.1), ("e", 0.98, 0.5)) == {CHAMPION: "d", CHALLENGER: "e"}
+
+
+def test_a_version_and_its_run_tell_the_corpus_and_its_licence(finished):
+    client = connect(finished.root)
+    told = {"corpus": CORPUS, "licence": finished.params.corpus(CORPUS).licence}
+    for found in client.search_model_versions(f"name = '{BENCHMARK}'"):
+        run = client.get_run(found.run_id)
+        assert {key: found.tags[key] for key in told} == {key: run.data.tags[key] for key in told} == told
+        assert found.tags["model"] == run.data.tags["model"]
 
 
 def test_a_version_carries_code_signature_and_pinned_libraries(finished):

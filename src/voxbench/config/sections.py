@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -42,10 +42,25 @@ class Report(Section):
 
 
 class Parallel(Section):
-    """How many processes share the work; changes no number."""
+    """Who shares the work; changes no number.
 
-    workers: Annotated[int, Field(ge=1)]
+    `loky` means `workers` processes of this machine, `dask` the workers of the cluster whose scheduler listens at
+    `scheduler` (such as tcp://10.0.0.1:8786).
+    """
+
+    backend: Literal["loky", "dask"]
+    scheduler: str | None
+    workers: Count
     rows_per_shard: Count
+
+    @model_validator(mode="after")
+    def _address(self) -> Parallel:
+        if (self.backend == "dask") != (self.scheduler is not None):
+            raise ValueError(
+                f"backend is {self.backend!r} and scheduler is {self.scheduler!r}: dask needs the address of a "
+                "scheduler, and loky has none (null)"
+            )
+        return self
 
 
 class Learning(Section):

@@ -1,45 +1,85 @@
-"""What must hold of a corpus before anything is trained on it: consistent labels, and no leak between splits."""
+"""What must hold of a corpus before anything is trained on it: consistent labels, no copies, no leak between splits."""
 
 from __future__ import annotations
 
 from itertools import combinations
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from voxbench.schema import InputError, Split
+from voxbench.schema import InputError, Split, Utterance
 
 LEAKY_KEYS = ("speaker", "session", "audio_sha256")
+DUPLICATE, CONTRADICTORY = "duplicate", "contradictory_duplicate"
+ABOUT_AUDIO = ("speaker", "gender", "attack")
+"""What two copies of one recording cannot differ in without one of them being wrong."""
+KEEP_FIRST = {str(Split.TEST): 0, str(Split.VALID): 1, str(Split.TRAIN): 2}
 
 
-def check_speakers(manifest: pd.DataFrame) -> None:
-    """Refuse a corpus that gives one speaker two genders, naming the speaker and a recording of each."""
-    labelled = manifest.dropna(subset=["gender"])
-    genders = labelled.groupby("speaker")["gender"].nunique()
-    if contradictory := genders.index[genders > 1].tolist():
-        rows = labelled[labelled["speaker"] == contradictory[0]].drop_duplicates("gender")
-        examples = " and ".join(f"{row.gender} ({row.id})" for row in rows.itertuples())
-        raise InputError(
-            f"speaker {contradictory[0]!r} is labelled {examples}; {len(contradictory)} speaker(s) contradict "
-            "themselves: correct the metadata, or give two people two names"
-        )
+class Speakers:
+    """The genders that a corpus gives its speakers, one recording at a time; memory grows with speakers only."""
+
+    def __init__(self) -> None:
+        self._first: dict[str, tuple[str, str]] = {}
+        self._other: dict[str, tuple[str, str]] = {}
+
+    def hear(self, utterance: Utterance) -> None:
+        """Take note of one recording."""
+        if utterance.gender is not None:
+            gender, _ = self._first.setdefault(utterance.speaker, (utterance.gender, utterance.id))
+            if gender != utterance.gender:
+                self._other.setdefault(utterance.speaker, (utterance.gender, utterance.id))
+
+    def check(self) -> None:
+        """Refuse a corpus that gives one speaker two genders, naming the speaker and a recording of each."""
+        for speaker, other in self._other.items():
+            examples = " and ".join(f"{gender} ({row_id})" for gender, row_id in (self._first[speaker], other))
+            raise InputError(
+                f"speaker {speaker!r} is labelled {examples}; {len(self._other)} speaker(s) contradict "
+                "themselves: correct the metadata, or give two people two names"
+            )
+
+
+def find_copies(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return which rows repeat the audio of another, with `reason` and `detail`, indexed like `rows`.
+
+    `rows` has the columns id, audio_sha256, split and `ABOUT_AUDIO`. Of equal recordings that are labelled alike one
+    is kept: of the official test set if there is one, else of validation, else of training, and of those the first.
+    Where copies contradict each other none can be trusted, and none is kept.
+    """
+    copied = rows[rows["audio_sha256"].duplicated(keep=False)]
+    found = []
+    for _, alike in copied.groupby("audio_sha256", sort=False):
+        order = alike["split"].map(KEEP_FIRST).fillna(len(KEEP_FIRST)).to_numpy(dtype=float)
+        alike = alike.iloc[np.argsort(order, kind="stable")]
+        kept = alike["id"].iloc[0]
+        differ = [name for name in ABOUT_AUDIO if alike[name].nunique(dropna=False) > 1]
+        if differ:
+            detail = f"the audio of {len(alike)} recordings is equal, but not their {', '.join(differ)}: e.g. "
+            named = f"{kept} and {alike['id'].iloc[1]}"
+            found += [(index, CONTRADICTORY, detail + named) for index in alike.index]
+        else:
+            found += [(index, DUPLICATE, f"the same audio as {kept}") for index in alike.index[1:]]
+    return pd.DataFrame(found, columns=["row", "reason", "detail"]).set_index("row").sort_index()
 
 
 def certify(manifest: pd.DataFrame, by: str) -> dict[str, Any]:
     """Return the leakage certificate: how many speakers, sessions and audio hashes two splits share.
 
-    `clean` is true when nothing is shared. A split by utterance shares speakers and sessions by intent: it is
-    certified as leaky, not refused. Anything else that is shared raises `InputError` with an example.
+    A recording of several `speakers` counts for each of them. `clean` is true when nothing is shared. A split by
+    utterance shares speakers and sessions by intent: it is certified as leaky, not refused. Anything else that is
+    shared raises `InputError` with an example.
     """
-    overlaps = [
-        _overlap(manifest, key, first, second) for key in LEAKY_KEYS for first, second in combinations(Split, 2)
-    ]
+    codes = manifest["split"].map({str(split): 1 << place for place, split in enumerate(Split)}).to_numpy(dtype=np.int8)
+    overlaps = [overlap for key in LEAKY_KEYS for overlap in _overlaps(manifest, key, codes)]
     tolerated = {"speaker", "session"} if by == "utterance" else set()
     for overlap in overlaps:
         if overlap["shared"] and overlap["key"] not in tolerated:
             raise InputError(
                 f"{overlap['shared']} {overlap['key']} value(s) occur in both {overlap['splits'][0]} and "
-                f"{overlap['splits'][1]}, e.g. {overlap['examples'][0]!r} ({', '.join(overlap['rows'])}): "
+                f"{overlap['splits'][1]}, e.g. {overlap['example']!r} ({', '.join(overlap['rows'])}): "
                 "remove the duplicates or correct the metadata"
             )
     counts = manifest.groupby("split")["speaker"].agg(rows="size", speakers="nunique")
@@ -53,14 +93,29 @@ def certify(manifest: pd.DataFrame, by: str) -> dict[str, Any]:
     }
 
 
-def _overlap(manifest: pd.DataFrame, key: str, first: Split, second: Split) -> dict[str, Any]:
-    sides = [set(manifest.loc[manifest["split"] == split, key].dropna()) for split in (first, second)]
-    shared = sorted(sides[0] & sides[1])
-    rows = manifest.loc[manifest[key] == shared[0], "id"].head(3).tolist() if shared else []
-    return {
-        "key": key,
-        "splits": [str(first), str(second)],
-        "shared": len(shared),
-        "examples": shared[:3],
-        "rows": rows,
-    }
+def _overlaps(manifest: pd.DataFrame, key: str, codes: NDArray[np.int8]) -> list[dict[str, Any]]:
+    """Return for each pair of splits how many values of `key` both have; `codes` has a bit for each row's split."""
+    positions = np.arange(len(manifest))
+    values = manifest[key]
+    if key == "speaker" and "speakers" in manifest and manifest["speakers"].notna().any():
+        values = manifest["speakers"].where(manifest["speakers"].notna(), values).reset_index(drop=True).explode()
+        positions = values.index.to_numpy()
+    groups, names = pd.factorize(values, sort=True)
+    named = groups >= 0
+    seen = np.zeros(len(names), np.int8)
+    np.bitwise_or.at(seen, groups[named], codes[positions[named]])
+    found = []
+    for (first, one), (second, other) in combinations(enumerate(Split), 2):
+        both = 1 << first | 1 << second
+        shared = np.flatnonzero(seen & both == both)
+        rows = positions[groups == shared[0]][:3] if len(shared) else []
+        found.append(
+            {
+                "key": key,
+                "splits": [str(one), str(other)],
+                "shared": len(shared),
+                "example": names[shared[0]] if len(shared) else None,
+                "rows": manifest["id"].iloc[rows].tolist() if len(shared) else [],
+            }
+        )
+    return found

@@ -15,7 +15,7 @@ from voxbench.seeding import generator
 
 
 def assign_splits(manifest: pd.DataFrame, settings: Splitting) -> pd.Series:
-    """Return the split of each row of `manifest` (columns `audio_sha256`, `speaker`, `split`, and the stratum's).
+    """Return the split of each row of `manifest`: `audio_sha256`, `speaker`, `speakers`, `split`, and the stratum.
 
     Fractions are of groups (speakers, or rows for `utterance`), within each stratum. With `official`, the corpus's
     split is kept and, where it has no validation part, `valid_fraction` of its training speakers become one.
@@ -24,6 +24,11 @@ def assign_splits(manifest: pd.DataFrame, settings: Splitting) -> pd.Series:
     strata = manifest[settings.stratify].fillna("unknown") if settings.stratify else pd.Series("all", manifest.index)
     if settings.by == "official":
         return _official(manifest, strata, settings)
+    if settings.by == "speaker" and manifest["speakers"].notna().any():
+        raise InputError(
+            "splitting.by is 'speaker', but recordings hold several speakers, who would be heard in several splits: "
+            "use 'official', the split that the mixtures were made with"
+        )
     # Two copies of one recording are one utterance.
     group = manifest["speaker"] if settings.by == "speaker" else manifest["audio_sha256"]
     shares = {Split.TEST: settings.test_fraction, Split.VALID: settings.valid_fraction}
@@ -51,20 +56,22 @@ def _draw(group: pd.Series, strata: pd.Series, shares: dict[Split, float], setti
         raise InputError(
             f"splitting: valid_fraction and test_fraction leave no training data ({sum(shares.values()):g})"
         )
-    chosen: dict[str, Split] = {}
-    for stratum, members in group.groupby(strata):
-        names, unit = np.sort(members.unique()), "utterance" if settings.by == "utterance" else "speaker"
-        if len(names) <= len(shares):
+    # Numbers stand for names, in the order of names: a million strings in a dictionary would cost a gigabyte.
+    numbers, names = pd.factorize(group, sort=True)
+    chosen = np.full(len(names), str(Split.TRAIN), dtype=object)
+    for stratum, members in pd.Series(numbers, group.index).groupby(strata):
+        own, unit = np.unique(members), "utterance" if settings.by == "utterance" else "speaker"
+        if len(own) <= len(shares):
             raise InputError(
-                f"{len(names)} {settings.stratify or ''} {stratum!r} {unit}s cannot fill "
+                f"{len(own)} {settings.stratify or ''} {stratum!r} {unit}s cannot fill "
                 f"{len(shares) + 1} splits: at least {len(shares) + 1} are needed; add data or set "
                 "splitting.stratify to null"
             )
-        names = generator(settings.seed, "split", str(stratum)).permutation(names)
+        own = generator(settings.seed, "split", str(stratum)).permutation(own)
         start = 0
         for split, share in shares.items():
-            end = start + max(1, round(share * len(names)))
-            chosen.update(dict.fromkeys(names[start:end], split))
+            end = start + max(1, round(share * len(own)))
+            chosen[own[start:end]] = str(split)
             start = end
-        chosen.update(dict.fromkeys(names[start:], Split.TRAIN))
-    return group.map(chosen)
+        chosen[own[start:]] = str(Split.TRAIN)
+    return pd.Series(chosen[numbers], group.index)

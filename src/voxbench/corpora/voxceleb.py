@@ -1,16 +1,18 @@
-"""VoxCeleb1: interviews of 1,251 celebrities, cut from video; its reader, its trial lists and its twin.
+"""VoxCeleb1: interviews of 1,251 celebrities, cut from video; its reader, and what VoxCeleb2 reads in the same way.
 
 Nagrani, Chung & Zisserman, "VoxCeleb: a large-scale speaker identification dataset", Interspeech 2017;
-https://www.robots.ox.ac.uk/~vgg/data/voxceleb/. Metadata CC BY 4.0; the audio is for research only and its
+https://www.robots.ox.ac.uk/~vgg/data/voxceleb/. Metadata and lists CC BY 4.0; the audio is for research only and its
 rights stay with the owners of the videos.
 
-Below the root lie the metadata and one of two forms of the audio (16 kHz, mono, 16 bit):
+Below the root, or below its folder `vox1`, lie the metadata, the lists, and one form of the audio (16 kHz, mono,
+16 bit):
 
-    vox1_meta.csv
+    vox1_meta.csv, and iden_split.txt where the identification task is wanted
     wav/id10001/1zcIwhmdeo4/00001.wav                    both sets in one folder
     dev/wav/id10001/... and test/wav/id10270/...         or each set in its own
+    wav/Eartha_Kitt/x6uYqmx31kE_0000001.wav              or an old copy, by name; `wav` may be `voxceleb1_wav`
 
-`vox1_meta.csv` is separated by tabs:
+`vox1_meta.csv` is separated by tabs; the second column gives the folders of old copies:
 
     VoxCeleb1 ID  VGGFace1 ID   Gender  Nationality  Set
     id10001       A.J._Buckley  m       Ireland      dev
@@ -20,82 +22,169 @@ Below the root lie the metadata and one of two forms of the audio (16 kHz, mono,
 | dev   | 1,211 (665 m 546 f) | 148,642    |
 | test  | 40 (25 m 15 f)      | 4,874      |
 
-Trial lists hold `label enroll test`, label 1 for the same speaker, paths relative to the `wav` folder:
+`iden_split.txt` deals all 153,516 utterances anew, with everyone in each set: 1 train, 2 valid, 3 test (138,361 /
+6,904 / 8,251). Trial lists: `voxbench.corpora.trials`.
 
-    1 id10270/x6uYqmx31kE/00001.wav id10270/8jEAjG6SegY/00008.wav
+    1 id10003/tCq2LcKO6xY/00002.wav
 
-Deviations: the set word `dev` becomes the train split. A session is one video; its name carries the speaker.
+Deviations: the set word `dev` becomes the train split. A session is one video; its name carries the speaker's ID, in
+old copies too. A line of `iden_split.txt` whose file is absent adds no row: the list covers both sets, and many a copy
+holds one. A file that it does not name has no `identification` in `extra`.
+
+The table above is of the corpus page; MD5 sums as in PaddleSpeech and Kiwano, none is published for `iden_split.txt`.
+Every line of a list has the same length, so the sizes follow from the counts.
 """
 
 from __future__ import annotations
 
 import csv
-import itertools
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-import soundfile
-
-from voxbench.audio.channel import transmit
-from voxbench.audio.voices import draw_voice
-from voxbench.config import Twin
-from voxbench.corpora.registries import readers, twins
-from voxbench.corpora.synthesis import cast, draw_channel, talk, whole_tree, write_lines
+from voxbench.corpora.registries import readers, sheets
+from voxbench.corpora.sheets import Archive, Part, Sheet
+from voxbench.corpora.trials import OFFICIAL
 from voxbench.registry import closest
 from voxbench.schema import InputError, Split, Utterance
-from voxbench.seeding import generator
 
 META = "vox1_meta.csv"
+IDENTIFICATION = "iden_split.txt"
+ABOVE = "vox1"
 COLUMNS = ("VoxCeleb1 ID", "VGGFace1 ID", "Gender", "Nationality", "Set")
 GENDER_WORDS = {"m": "male", "f": "female"}
 SET_WORDS = {"dev": Split.TRAIN, "test": Split.TEST}
+IDENTIFICATION_SETS = {"1": "train", "2": "valid", "3": "test"}
+PARTS = ("dev/", "test/", "")
+"""What may stand above an audio folder."""
+FORMS = ("wav", "voxceleb1_wav")
 TREE = "wav/idXXXXX/VIDEO/00001.wav, or dev/wav/... and test/wav/..., beside " + META
-SAMPLE_RATE_HZ = 16_000
-VIDEO_LETTERS = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+LISTS_URL = "https://www.robots.ox.ac.uk/~vgg/data/voxceleb/meta/"
+TRIAL_BYTES, IDENTIFICATION_BYTES = 62, 32
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerFolder:
+    """A folder of one speaker's recordings: its path relative to the root, and all that its rows have in common."""
+
+    path: str
+    template: Utterance
 
 
 @readers.register("voxceleb")
 def read(root: Path) -> Iterator[Utterance]:
     """Yield one utterance per wav file, ordered by folder, speaker, video and file name.
 
-    Raises InputError for a missing root, metadata file or column, an unknown gender or set word, a speaker
-    without metadata, both forms of the tree at once, and (after the last file) a tree without any wav file.
+    Raises InputError for a missing root, metadata file or column, an unknown gender, set word or code, a speaker
+    without metadata or in the other set's folder, two forms of the tree at once, an identification list of another
+    tree, and (when its turn comes) a file that is no clip, and a tree without any.
     """
-    speakers = _read_meta(root)
-    folders = _audio_folders(root)
-    named = sorted({name for folder in folders for name in _subfolders(root / folder)})
-    unknown = [name for name in named if name not in speakers]
+    meta = find_metadata(root, ABOVE, META, TREE)
+    speakers = _read_meta(meta)
+    names = Counter(row.extra["name"] for row in speakers.values())
+    named = {row.extra["name"]: row for row in speakers.values() if names[row.extra["name"]] == 1}
+    folders = audio_folders(root, ABOVE, FORMS, TREE)
+    places = speaker_folders(root, folders, speakers | named, meta)
+    identification = _read_identification(meta.with_name(IDENTIFICATION), places)
+    rows = walk(root, places, (".wav",), TREE)
+    return (_identified(row, identification) for row in rows) if identification else rows
+
+
+def find_metadata(root: Path, above: str, name: str, tree: str) -> Path:
+    """Return the metadata file in the root or in its folder `above`."""
+    if not root.is_dir():
+        raise InputError(f"VoxCeleb root {root} is not a folder; expected {tree}")
+    for path in (root / name, root / above / name):
+        if path.is_file():
+            return path
+    raise InputError(f"no {root / name}; fetch {name} from {LISTS_URL} and put it there")
+
+
+def audio_folders(root: Path, above: str, forms: Sequence[str], tree: str) -> list[str]:
+    """Return the folders that hold speaker folders, relative to the root: one for each set, or one for both.
+
+    `forms` are the names such a folder may have, in `dev` and `test` or outside them, in `above` or outside it.
+    """
+    places = [(part, f"{top}{part}{form}") for top in ("", f"{above}/") for part in PARTS for form in forms]
+    found = [(part, folder) for part, folder in places if (root / folder).is_dir()]
+    if not found:
+        raise InputError(f"no audio folder in {root}; expected {tree}")
+    parts = [part for part, _ in found]
+    if len(set(parts)) < len(parts) or ("" in parts and len(parts) > 1):
+        raise InputError(
+            f"{root} holds {' and '.join(folder for _, folder in found)}, which counts utterances twice; "
+            f"keep one folder for both sets, or one for each"
+        )
+    return sorted(folder for _, folder in found)
+
+
+def speaker_folders(
+    root: Path, folders: Sequence[str], templates: Mapping[str, Utterance], meta: Path
+) -> list[SpeakerFolder]:
+    """Return all speaker folders in order, each of a speaker that `meta` knows, places in that set, and has once."""
+    found = [(folder, name) for folder in folders for name in _subfolders(root / folder)]
+    unknown = [name for _, name in found if name not in templates]
     if unknown:
         raise InputError(
-            f"{len(unknown)} speaker folders are not in {root / META}, the first is {unknown[0]!r}"
-            f"{closest(unknown[0], speakers)}; complete the metadata or remove the folders"
+            f"{len(unknown)} speaker folders are not in {meta}, the first is {unknown[0]!r}"
+            f"{closest(unknown[0], templates)}; complete the metadata or remove the folders"
         )
-    return _walk(root, folders, speakers)
+    seen: dict[str, str] = {}
+    for folder, name in found:
+        template, place = templates[name], f"{folder}/{name}"
+        if (before := seen.setdefault(template.speaker, place)) != place:
+            raise InputError(f"{root} holds {before} and {place}, which counts {template.speaker} twice; keep one")
+        wrong = "dev" if template.split is Split.TEST else "test"
+        if wrong in folder.split("/"):
+            raise InputError(f"{root / place}: {meta.name} does not place {template.speaker} in {wrong}; correct one")
+    return [SpeakerFolder(f"{folder}/{name}", templates[name]) for folder, name in found]
 
 
-def _walk(root: Path, folders: list[str], speakers: Mapping[str, Utterance]) -> Iterator[Utterance]:
+def walk(root: Path, places: Sequence[SpeakerFolder], endings: tuple[str, ...], tree: str) -> Iterator[Utterance]:
     """Yield the utterances: each speaker's template with the file's id, path and session filled in."""
-    # The depth is fixed, so a link can be followed without ever walking in a circle.
-    places = ((folder, speaker) for folder in folders for speaker in _subfolders(root / folder))
-    sessions = ((*place, video) for place in places for video in _subfolders(root.joinpath(*place)))
     found = False
-    for folder, speaker, video in sessions:
-        template = replace(speakers[speaker], session=f"{speaker}/{video}")
-        files = root / folder / speaker / video
-        for name in sorted(name for name in os.listdir(files) if _is_wav(name)):
+    for place in places:
+        for video, name in _clips(root / place.path, endings):
             found = True
-            yield replace(template, id=f"{folder}/{speaker}/{video}/{name}", path=files / name)
+            yield replace(
+                place.template,
+                id=f"{place.path}/{name}",
+                path=root / place.path / name,
+                session=f"{place.template.speaker}/{video}",
+            )
     if not found:
-        raise InputError(f"no wav file found below {root}; expected {TREE}")
+        raise InputError(f"no {' or '.join(ending[1:] for ending in endings)} file found below {root}; expected {tree}")
 
 
-def _is_wav(name: str) -> bool:
+def _clips(folder: Path, endings: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Yield the video and the relative path of each clip of a speaker: `VIDEO/00001.wav`, or all flat."""
+    videos, flat = _subfolders(folder), _recordings(folder, endings)
+    if videos and flat:
+        raise InputError(f"{folder} holds both {videos[0]} and {flat[0]}, a new and an old copy; keep one")
+    for name in flat:
+        # A video's name is 11 characters, and any of them may be an underscore.
+        match = re.fullmatch(r"(.{11})_[0-9]+\.[a-z0-9]+", name)
+        if match is None:
+            raise InputError(f"{folder / name} is no clip of VoxCeleb; expected VIDEO_0000001{endings[0]}, remove it")
+        yield match[1], name
+    # The depth is fixed, so a link can be followed without ever walking in a circle.
+    for video in videos:
+        for name in _recordings(folder / video, endings):
+            yield video, f"{video}/{name}"
+
+
+def _recordings(folder: Path, endings: tuple[str, ...]) -> list[str]:
+    """Return the names of the recordings in a folder, refusing one that is there in two forms."""
     # Archives packed on a Mac hold a `._00001.wav` of attributes beside each file.
-    return name.endswith(".wav") and not name.startswith(".")
+    names = sorted(name for name in os.listdir(folder) if name.endswith(endings) and not name.startswith("."))
+    clips: dict[str, str] = {}
+    for name in names:
+        if (other := clips.setdefault(name.rpartition(".")[0], name)) != name:
+            raise InputError(f"{folder} holds both {other} and {name}, which counts one clip twice; keep one form")
+    return names
 
 
 def _subfolders(folder: Path) -> list[str]:
@@ -103,25 +192,8 @@ def _subfolders(folder: Path) -> list[str]:
         return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
 
 
-def _audio_folders(root: Path) -> list[str]:
-    """Return the folders that hold speaker folders, relative to the root."""
-    folders = [folder for folder in ("dev/wav", "test/wav", "wav") if (root / folder).is_dir()]
-    if not folders:
-        raise InputError(f"no audio folder in {root}; expected {TREE}")
-    if "wav" in folders and len(folders) > 1:
-        raise InputError(
-            f"{root} holds {' and '.join(folders)}, which counts utterances twice; keep wav, or dev and test"
-        )
-    return folders
-
-
-def _read_meta(root: Path) -> dict[str, Utterance]:
+def _read_meta(path: Path) -> dict[str, Utterance]:
     """Return each speaker's utterance template: everything but id, path and session."""
-    if not root.is_dir():
-        raise InputError(f"VoxCeleb root {root} is not a folder; expected {TREE}")
-    path = root / META
-    if not path.is_file():
-        raise InputError(f"no {path}; fetch {META} from the VoxCeleb site and put it there")
     with path.open(encoding="utf-8-sig", newline="") as stream:
         rows = csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
         missing = [column for column in COLUMNS if column not in (rows.fieldnames or ())]
@@ -132,124 +204,88 @@ def _read_meta(root: Path) -> dict[str, Utterance]:
             )
         speakers: dict[str, Utterance] = {}
         for row in rows:
-            template = _template(row, f"{path} line {rows.line_num}")
-            if template.speaker in speakers:
-                raise InputError(f"{path} line {rows.line_num}: {template.speaker} again; keep one row")
-            speakers[template.speaker] = template
+            speaker, name, gender, nationality, set_word = ((row[column] or "").strip() for column in COLUMNS)
+            extra = {"nationality": nationality, "name": name}
+            add_speaker(speakers, speaker, (gender, set_word), extra, f"{path} line {rows.line_num}")
     return speakers
 
 
-def _template(row: Mapping[str, str | None], place: str) -> Utterance:
-    speaker, name, gender, nationality, set_word = ((row[column] or "").strip() for column in COLUMNS)
+def add_speaker(
+    speakers: dict[str, Utterance], speaker: str, words: tuple[str, str], extra: Mapping[str, str], place: str
+) -> None:
+    """Add a speaker's template, given the words for gender and set; `place` names the line in messages."""
+    gender, set_word = words
     if gender not in GENDER_WORDS:
         raise InputError(f"{place}: unknown gender {gender!r}; expected m or f")
     if set_word not in SET_WORDS:
         raise InputError(f"{place}: unknown set {set_word!r}; expected dev or test")
-    return Utterance(
-        id="",
-        path=Path(),
-        speaker=speaker,
-        split=SET_WORDS[set_word],
-        gender=GENDER_WORDS[gender],
-        extra={"nationality": nationality, "name": name},
+    if speaker in speakers:
+        raise InputError(f"{place}: {speaker} again; keep one row")
+    speakers[speaker] = Utterance(
+        id="", path=Path(), speaker=speaker, split=SET_WORDS[set_word], gender=GENDER_WORDS[gender], extra=extra
     )
 
 
-def read_trials(path: Path) -> pd.DataFrame:
-    """Read a trial list: columns `label` (1 target, 0 nontarget), `enroll` and `test`, in file order.
-
-    CRLF line ends and a missing last line end are accepted. Raises InputError for a missing or empty file,
-    a line without three fields, and a label that contradicts the speakers of its two paths.
-    """
+def _read_identification(path: Path, places: Sequence[SpeakerFolder]) -> dict[str, str]:
+    """Return the set of each file, by its path below the audio folder; empty without a list."""
     if not path.is_file():
-        raise InputError(f"no trial list {path}; expected lines of `label enroll test`")
-    fields = [line.split() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    if not fields:
-        raise InputError(f"trial list {path} is empty; expected lines of `label enroll test`")
-    for number, trial in enumerate(fields, start=1):
-        if len(trial) != 3:
-            raise InputError(f"{path} trial {number}: {' '.join(trial)!r} is not `label enroll test`")
-        same = trial[1].split("/")[0] == trial[2].split("/")[0]
-        if trial[0] != str(int(same)):
-            raise InputError(
-                f"{path} trial {number}: label {trial[0]!r} for {trial[1]} and {trial[2]}; "
-                f"expected {int(same)}, the speakers are {'the same' if same else 'different'}"
-            )
-    trials = pd.DataFrame(fields, columns=["label", "enroll", "test"])
-    return trials.astype({"label": "int64"})
-
-
-@dataclass(frozen=True, slots=True)
-class _Speaker:
-    """One speaker of the twin."""
-
-    index: int
-    gender: str
-    is_test: bool
-
-    @property
-    def name(self) -> str:
-        return f"id{10001 + self.index}"
-
-
-@twins.register("voxceleb")
-def write_twin(root: Path, settings: Twin) -> None:
-    """Write a synthetic VoxCeleb1 in the one-folder form, with metadata, trial list and a note.
-
-    The tree is written beside `root` and renamed when complete. Equal settings give equal bytes. Raises InputError
-    if `root` exists and is not empty, if the counts leave a set or a kind of trial without members, and for an
-    edition, an age range or unlabelled speakers, none of which this layout has.
-    """
-    if settings.edition is not None or settings.age_years is not None or settings.unlabelled_fraction:
+        return {}
+    sets: dict[str, str] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):
+        fields = line.split()
+        if not fields:
+            continue
+        if len(fields) != 2 or fields[0] not in IDENTIFICATION_SETS:
+            raise InputError(f"{path} line {number}: {line.strip()!r}; expected 1, 2 or 3 and a path")
+        code, file = fields
+        if file in sets:
+            raise InputError(f"{path} line {number}: {file} again; keep one line")
+        sets[file] = IDENTIFICATION_SETS[code]
+    heads = {file.split("/")[0] for file in sets}
+    if places and heads.isdisjoint(place.path.rpartition("/")[2] for place in places):
         raise InputError(
-            f"edition {settings.edition!r}, age_years {settings.age_years}, unlabelled_fraction "
-            f"{settings.unlabelled_fraction:g}: VoxCeleb has one edition, no ages and labels for everyone; "
-            "set null, null and 0"
+            f"{path} names none of the speaker folders, of which the first is {places[0].path}; take the list of the "
+            "same copy (an old one goes by names, a new one by IDs), or remove it"
         )
-    if settings.sessions_per_speaker * settings.clips_per_session < 2:
-        raise InputError("one clip per speaker leaves no target trial; raise sessions_per_speaker")
-    speakers = [_Speaker(index, *role) for index, role in enumerate(cast(settings, "voxceleb cast"))]
-    with whole_tree(root) as folder:
-        clips = {speaker.name: _write_speaker(folder / "wav", speaker, settings) for speaker in speakers}
-        rows = ["\t".join(COLUMNS)]
-        for speaker in speakers:
-            name = f"Synthetic_Speaker_{speaker.index + 1:03d}"
-            set_word = "test" if speaker.is_test else "dev"
-            rows.append("\t".join((speaker.name, name, speaker.gender[0], "Nowhere", set_word)))
-        write_lines(folder / META, rows)
-        test_clips = [clips[speaker.name] for speaker in speakers if speaker.is_test]
-        write_lines(folder / "veri_test.txt", _trials(test_clips, generator(settings.seed, "voxceleb trials")))
-        note = "Synthetic speech in the layout of VoxCeleb1: every voice is generated, nobody was recorded."
-        write_lines(folder / "README.txt", [note, "Made by voxbench with eSpeak NG; not part of VoxCeleb."])
+    return sets
 
 
-def _write_speaker(folder: Path, speaker: _Speaker, settings: Twin) -> list[str]:
-    """Write all clips of a speaker; return their paths relative to `folder`."""
-    voice = draw_voice(generator(settings.seed, "voxceleb voice", speaker.index), speaker.gender, None)
-    voice = replace(voice, language=settings.language)
-    clips = []
-    for session in range(settings.sessions_per_speaker):
-        draws = generator(settings.seed, "voxceleb session", speaker.index, session)
-        video = "".join(draws.choice(VIDEO_LETTERS, 11))
-        shift = 1.0 + draws.normal(0.0, settings.session_pitch_sd)
-        shifted = replace(voice, pitch_hz=voice.pitch_hz * shift)
-        channel = draw_channel(draws, settings, speaker.index, session)
-        (folder / speaker.name / video).mkdir(parents=True)
-        for clip in range(settings.clips_per_session):
-            draws = generator(settings.seed, "voxceleb clip", speaker.index, session, clip)
-            spoken_S = talk(shifted, settings.clip_seconds, SAMPLE_RATE_HZ, draws)
-            clips.append(f"{speaker.name}/{video}/{clip + 1:05d}.wav")
-            wave_S = transmit(spoken_S, SAMPLE_RATE_HZ, channel, draws)
-            soundfile.write(folder / clips[-1], wave_S, SAMPLE_RATE_HZ, subtype="PCM_16")
-    return clips
+def _identified(row: Utterance, sets: Mapping[str, str]) -> Utterance:
+    word = sets.get(row.id.partition("wav/")[2])
+    return replace(row, extra={**row.extra, "identification": word}) if word else row
 
 
-def _trials(clips: list[list[str]], draws: np.random.Generator) -> list[str]:
-    """Return every pair of one speaker's clips, each followed by a nontarget pair for the same first clip."""
-    lines = []
-    for speaker, own in enumerate(clips):
-        others = [clip for other, theirs in enumerate(clips) if other != speaker for clip in theirs]
-        for enroll, test in itertools.combinations(own, 2):
-            lines.append(f"1 {enroll} {test}")
-            lines.append(f"0 {enroll} {draws.choice(others)}")
-    return lines
+def part_of(row: Utterance) -> str:
+    """Return the corpus's own word for the set of a row."""
+    return "test" if row.split is Split.TEST else "dev"
+
+
+sheets.add(
+    "voxceleb",
+    Sheet(
+        title="VoxCeleb1",
+        homepage="https://www.robots.ox.ac.uk/~vgg/data/voxceleb/",
+        licence="CC BY 4.0 for metadata and lists; audio for research only, rights with the owners of the videos",
+        tree=(
+            META,
+            "dev/wav/id10001/1zcIwhmdeo4/00001.wav",
+            "test/wav/id10270/x6uYqmx31kE/00001.wav",
+            "or wav/id10001/1zcIwhmdeo4/00001.wav for both sets",
+            "or wav/Eartha_Kitt/x6uYqmx31kE_0000001.wav in an old copy",
+            f"{IDENTIFICATION} (optional)",
+        ),
+        part_of=part_of,
+        releases={"VoxCeleb1": (Part("dev", 148_642, 1_211), Part("test", 4_874, 40))},
+        archives=(
+            Archive("metadata", LISTS_URL + META, 40_782, "md5:f5067cae5157ca27904c4b0a926e2661"),
+            Archive("identification", LISTS_URL + IDENTIFICATION, 153_516 * IDENTIFICATION_BYTES, None),
+            *(Archive("trials", LISTS_URL + o.file, o.trials * TRIAL_BYTES, f"md5:{o.md5}") for o in OFFICIAL),
+        ),
+        steps=(
+            "Ask for access with the form on the corpus page; the owners send the addresses of the audio.",
+            "Join the four parts of the dev set (cat vox1_dev_wav_parta* > dev.zip) and unpack it into ROOT/dev.",
+            "Unpack vox1_test_wav.zip into ROOT/test: the speakers are then in ROOT/dev/wav and ROOT/test/wav.",
+            f"Put {META} into ROOT, and beside it {IDENTIFICATION} and the trial lists that you need.",
+        ),
+    ),
+)

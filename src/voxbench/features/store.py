@@ -2,8 +2,8 @@
 
 A store is a folder of Arrow IPC files (shards), each with one row per recording: `id`, `scale` and
 `values`, an array of `frames x width` numbers laid out frame by frame. Reading maps the files and
-copies nothing; memory stays flat however large the corpus grows. Shards are written to a temporary
-name and renamed, so a shard that exists is whole.
+copies nothing; memory stays flat however large the corpus grows. A shard is written batch by batch to a
+temporary name and renamed, so a shard that exists is whole; its last batch carries `notes`.
 
 Legend of shape letters: T frames (samples for audio, where F is 1), F bins.
 """
@@ -14,6 +14,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ import pyarrow as pa
 from voxbench.schema import InputError
 
 INT16_PEAK = 32767
+BATCH_VALUES = 1 << 22
+"""A batch is written when it holds this many numbers: 8 MiB of audio or features, four minutes at 16 kHz."""
 
 
 def quantize(wave: np.ndarray) -> tuple[np.ndarray, float]:
@@ -48,36 +51,88 @@ def halve(values: np.ndarray) -> np.ndarray:
     return values.astype(np.float16)
 
 
+class ShardWriter:
+    """Writes one shard row by row, as a context manager: the shard is there once `finish` returns, or not at all.
+
+    Memory holds one batch of rows. All rows are `(T,)` or `(T, F)` arrays of one dtype and one F.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._partial = path.with_name(path.name + ".partial")
+        self._rows: list[tuple[str, float, np.ndarray]] = []
+        self._pending_values = 0
+        self._kind: tuple[np.dtype[Any], int] | None = None
+        self._writer: pa.ipc.RecordBatchFileWriter | None = None
+
+    def __enter__(self) -> ShardWriter:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._sink = pa.OSFile(str(self._partial), "wb")
+        return self
+
+    def add(self, row_id: str, values: np.ndarray, scale: float) -> None:
+        """Append one row."""
+        kind = (values.dtype, values.shape[1] if values.ndim == 2 else 1)
+        self._kind = self._kind or kind
+        if self._kind != kind:
+            raise ValueError(f"one shard holds arrays of one type and width, found {self._kind} and {kind}")
+        self._rows.append((row_id, scale, np.ascontiguousarray(values).reshape(-1)))
+        self._pending_values += values.size
+        if self._pending_values >= BATCH_VALUES:
+            self._flush({})
+
+    def finish(self, notes: dict[str, Any]) -> None:
+        """Write what is pending and `notes` (JSON), and give the shard its name."""
+        self._flush({"notes": json.dumps(notes, sort_keys=True)})
+        assert self._writer is not None, "a flush opens it"
+        self._writer.close()
+        self._sink.close()
+        with self._partial.open("rb") as written:
+            os.fsync(written.fileno())  # or a power cut could leave the name without the bytes
+        os.replace(self._partial, self._path)
+
+    def _flush(self, metadata: dict[str, str]) -> None:
+        """Write the pending rows as one batch; the last one carries the notes."""
+        dtype, width = self._kind or (np.dtype(np.int16), 1)
+        arrays = [flat for _, _, flat in self._rows] or [np.empty(0, dtype)]
+        offsets = np.cumsum([0, *(flat.size for _, _, flat in self._rows)], dtype=np.int64)
+        values = pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(np.concatenate(arrays)))
+        ids, scales = [row_id for row_id, _, _ in self._rows], [scale for _, scale, _ in self._rows]
+        columns = [pa.array(ids, pa.string()), pa.array(scales, pa.float64()), values]
+        batch = pa.RecordBatch.from_arrays(columns, names=["id", "scale", "values"])
+        if self._writer is None:
+            self._writer = pa.ipc.new_file(self._sink, batch.schema.with_metadata({"width": str(width)}))
+        self._writer.write_batch(batch, custom_metadata=metadata)
+        self._rows, self._pending_values = [], 0
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._sink.close()
+        self._partial.unlink(missing_ok=True)
+
+
 def write_shard(
-    path: Path,
-    ids: Sequence[str],
-    arrays: Sequence[np.ndarray],
-    scales: Sequence[float],
-    notes: dict[str, Any],
+    path: Path, ids: Sequence[str], arrays: Sequence[np.ndarray], scales: Sequence[float], notes: dict[str, Any]
 ) -> None:
-    """Write one shard of `(T,)` or `(T, F)` arrays of one dtype, with `notes` (JSON) in its schema."""
-    flat = [np.ascontiguousarray(array).reshape(-1) for array in arrays]
-    offsets = np.concatenate([[0], np.cumsum([len(array) for array in flat], dtype=np.int64)])
-    joined = np.concatenate(flat) if flat else np.empty(0, dtype=np.int16)
-    widths = {array.shape[1] if array.ndim == 2 else 1 for array in arrays}
-    if len(widths) > 1:
-        raise ValueError(f"one shard holds arrays of one width, found {sorted(widths)}")
-    values = pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(joined))
-    metadata = {"notes": json.dumps(notes, sort_keys=True), "width": str(max(widths, default=1))}
-    table = pa.table(
-        {"id": pa.array(ids, pa.string()), "scale": pa.array(scales, pa.float64()), "values": values}
-    ).replace_schema_metadata(metadata)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table, max_chunksize=max(len(ids), 1))
-    os.replace(partial, path)
+    """Write one shard of arrays that are all at hand; see `ShardWriter`."""
+    with ShardWriter(path) as shard:
+        for row_id, values, scale in zip(ids, arrays, scales, strict=True):
+            shard.add(row_id, values, scale)
+        shard.finish(notes)
 
 
 def read_notes(path: Path) -> dict[str, Any]:
-    """Return the `notes` of a shard without reading its rows."""
-    with pa.memory_map(str(path)) as source:
-        notes: dict[str, Any] = json.loads(pa.ipc.open_file(source).schema.metadata[b"notes"])
+    """Return the `notes` of a shard without reading its rows; none where there is no shard, or not a whole one."""
+    if not path.is_file():
+        return {}
+    try:
+        with pa.memory_map(str(path)) as source:
+            reader = pa.ipc.open_file(source)
+            last = reader.get_batch_with_custom_metadata(reader.num_record_batches - 1)
+            notes: dict[str, Any] = json.loads((last.custom_metadata or {}).get(b"notes", b"{}"))
+    except pa.ArrowInvalid:
+        return {}
     return notes
 
 

@@ -1,26 +1,29 @@
 """Prepared audio becomes feature stores: one for each kind of input, with the training rows' mean and deviation.
 
 Outputs in `data/features/CORPUS`: `spectrogram/shard-*.arrow`, `cepstra/shard-*.arrow` and `features.json`, which
-gives for each kind its digest, frame rate, and per-bin statistics. Statistics see training rows alone.
+gives the corpus's licence and for each kind its digest, frame rate, and per-bin statistics. Statistics see training
+rows alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
-import pandas as pd
+import pyarrow.parquet as pq
 import torch
 
 from voxbench.artifacts import digest, files_digest, package_digest, write_json
-from voxbench.config import Corpus
+from voxbench.config import Corpus, Parallel
 from voxbench.features.extraction import build_front_end, extract
-from voxbench.features.store import RaggedStore, dequantize, read_notes, write_shard
+from voxbench.features.store import RaggedStore, ShardWriter, dequantize, read_notes
 from voxbench.progress import Progress
 from voxbench.schema import InputError, InputKind, Split
 from voxbench.stages.workspace import Workspace
+from voxbench.workers import spread
 
 KINDS = (InputKind.SPECTROGRAM, InputKind.CEPSTRA)
 
@@ -38,13 +41,12 @@ def features(workspace: Workspace, name: str) -> None:
     for kind in KINDS:
         for stale in set((folder / kind).glob("shard-*")) - {folder / kind / shard.name for shard in shards}:
             stale.unlink()
-    work = (joblib.delayed(extract_shard)(shard, corpus, folder) for shard in shards)
     with Progress(f"features {name}", len(shards)) as progress:
-        for rows in joblib.Parallel(n_jobs=parallel.workers, return_as="generator")(work):
+        for rows in spread(extract_shard, ((shard, corpus, folder) for shard in shards), parallel):
             progress.advance(f"{rows} recordings")
-    manifest = pd.read_parquet(prepared / "manifest.parquet", columns=["id", "split"])
-    training_ids = manifest.loc[manifest["split"] == Split.TRAIN, "id"].tolist()
-    write_json(folder / "features.json", {kind: _describe(folder / kind, training_ids, corpus) for kind in KINDS})
+    training = pq.read_table(prepared / "manifest.parquet", columns=["id"], filters=[("split", "=", str(Split.TRAIN))])
+    about = {kind: _describe(folder / kind, set(training["id"].to_pylist()), corpus, parallel) for kind in KINDS}
+    write_json(folder / "features.json", {"licence": corpus.licence, **about})
 
 
 def extract_shard(shard: Path, corpus: Corpus, folder: Path) -> int:
@@ -52,35 +54,50 @@ def extract_shard(shard: Path, corpus: Corpus, folder: Path) -> int:
     torch.set_num_threads(1)
     sources = [package_digest(["features"]), files_digest([shard], shard.parent)]
     key = digest([sources, corpus.features.model_dump(mode="json")])
-    targets = {kind: folder / kind / shard.name for kind in KINDS}
+    paths = {kind: folder / kind / shard.name for kind in KINDS}
+    missing = {kind: path for kind, path in paths.items() if read_notes(path).get("key") != key}
     store = RaggedStore(shard.parent, shard.name)
-    if all(path.is_file() and read_notes(path)["key"] == key for path in targets.values()):
+    if not missing:
         return len(store)
     front_end = build_front_end(corpus.features, corpus.cleaning.sample_rate_hz)
-    arrays: dict[InputKind, list[np.ndarray]] = {kind: [] for kind in KINDS}
-    for samples, scale in zip(store, store.scales, strict=True):
-        for kind, values_TF in extract(front_end, dequantize(samples, scale)).items():
-            arrays[kind].append(values_TF)
-    for kind, path in targets.items():
-        write_shard(path, store.ids, arrays[kind], [1.0] * len(store), {"key": key})
+    with ExitStack() as stack:
+        writers = {kind: stack.enter_context(ShardWriter(path)) for kind, path in missing.items()}
+        for row_id, samples, scale in zip(store.ids, store, store.scales, strict=True):
+            made = extract(front_end, dequantize(samples, scale))
+            for kind, writer in writers.items():
+                writer.add(row_id, made[kind], 1.0)
+        for writer in writers.values():
+            writer.finish({"key": key})
     return len(store)
 
 
-def _describe(folder: Path, training_ids: list[str], corpus: Corpus) -> dict[str, Any]:
+def sum_shard(shard: Path, training: Sequence[bool]) -> tuple[np.ndarray, int]:
+    """Return sums and sums of squares `(rows, 2, F)` of each training row of a feature shard, and their frames."""
+    store = RaggedStore(shard.parent, shard.name)
+    values = [row_TF.astype(np.float64) for row_TF, wanted in zip(store, training, strict=True) if wanted]
+    sums = [(values_TF.sum(axis=0), (values_TF**2).sum(axis=0)) for values_TF in values]
+    return np.array(sums).reshape(len(values), 2, store.width), sum(map(len, values))
+
+
+def _describe(folder: Path, training_ids: set[str], corpus: Corpus, parallel: Parallel) -> dict[str, Any]:
     """Return the digest of a kind's store and the mean and deviation of each bin over the training rows."""
-    store = RaggedStore(folder)
-    total, squares, frames = np.zeros(store.width), np.zeros(store.width), 0
-    for row_id in training_ids:
-        values_TF = store[store.position(row_id)].astype(np.float64)
-        total += values_TF.sum(axis=0)
-        squares += (values_TF**2).sum(axis=0)
-        frames += len(values_TF)
-    mean = total / frames
-    deviation = np.sqrt(np.maximum(squares / frames - mean**2, 0))
+    shards = sorted(folder.glob("shard-*.arrow"))
+
+    def pieces() -> Iterator[tuple[Path, list[bool]]]:
+        for shard in shards:
+            yield shard, [row_id in training_ids for row_id in RaggedStore(folder, shard.name).ids]
+
+    totals, frames = np.zeros((2, 1)), 0
+    for sums, more in spread(sum_shard, pieces(), parallel):
+        for row in sums:  # row by row, so that the size of shards changes no digit
+            totals = totals + row
+        frames += more
+    mean, squares = totals / frames
+    deviation = np.sqrt(np.maximum(squares - mean**2, 0))
     return {
-        "bins": store.width,
+        "bins": len(mean),
         "hop_ms": corpus.features.hop_ms,
         "mean": mean.tolist(),
         "std": np.where(deviation > 0, deviation, 1.0).tolist(),
-        "digest": digest([files_digest(folder.glob("shard-*.arrow"), folder), training_ids]),
+        "digest": digest([files_digest(shards, folder), sorted(training_ids)]),
     }

@@ -25,7 +25,10 @@ from voxbench.training.jobs import Finished, Job, discard_others, refuse_diverge
 
 
 def finetune(workspace: Workspace, name: str) -> None:
-    """Train and register the finalists of benchmark `name`; those finished by an interrupted run are kept."""
+    """Train and register the finalists of benchmark `name`; those finished by an interrupted run are kept.
+
+    The licence of the corpus goes with the files of every model, its runs and its version in the registry.
+    """
     params = workspace.params
     benchmark, learning = params.benchmark(name), params.learning(name)
     check_learning(workspace, benchmark, learning.training)
@@ -40,10 +43,12 @@ def finetune(workspace: Workspace, name: str) -> None:
     ):
         for finished in map(refuse_diverged, run_jobs(jobs, params.parallel.workers)):
             model = finished.job.recipe.model
-            write_bundle(finished.job.folder, _bundle(workspace, name, finished))
-            run_id = stage.log_job(model, finished, {})
+            bundle = _bundle(workspace, name, finished)
+            write_bundle(finished.job.folder, bundle)
+            run_id = stage.log_job(model, finished, {"corpus": bundle.corpus, "licence": bundle.licence})
             value = defined(benchmark.metric, finished.best[column], f"{model} on validation rows")
-            candidates.append(Candidate(model, finished.job.folder, run_id, value, finished.best["valid_loss"]))
+            place, loss = finished.job.folder, finished.best["valid_loss"]
+            candidates.append(Candidate(model, bundle.corpus, bundle.licence, place, run_id, value, loss))
             progress.advance(f"{model}: {column} {value:.3f} at epoch {finished.best_epoch + 1}")
         greater_is_better = METRICS[benchmark.metric].greater_is_better
         _rank(workspace, name, candidates, greater_is_better)

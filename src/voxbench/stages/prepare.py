@@ -4,102 +4,146 @@ Outputs in `data/prepared/CORPUS`: `shard-*.arrow` (audio), `manifest.parquet` (
 `excluded.csv` (one for each that was not, with the reason), `funnel.json` (found -> readable -> kept, labelled) and
 `leakage.json` (the certificate that no speaker, session or audio is in two splits). The manifest also carries the split
 by utterance, `split_utterance`, which leaks by design and is trained on for comparison only (`leakage-utterance.json`).
+
+Recordings stream through: memory holds a few shards' worth of rows, and at the end the columns that splits need. Audio
+of copies that are left out stays in the shards; the manifest decides what is used.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import pandas as pd
 
 from voxbench.artifacts import digest, package_digest, write_json
-from voxbench.audio import clean, decode_audio, read_bytes
-from voxbench.config import Cleaning, Corpus, Splitting
+from voxbench.audio import AudioReason, clean, decode_audio, read_bytes
+from voxbench.config import Cleaning, Corpus, Parallel, Splitting
 from voxbench.corpora import read_corpus
-from voxbench.corpora.integrity import certify, check_speakers
+from voxbench.corpora.exclusions import UNSPLIT, Exclusions
+from voxbench.corpora.integrity import ABOUT_AUDIO, LEAKY_KEYS, certify, find_copies
+from voxbench.corpora.manifest import Census, RowsWriter, complete, count_labels, read_columns, take_census
 from voxbench.corpora.splitting import assign_splits
-from voxbench.features.store import quantize, read_notes, write_shard
+from voxbench.features.store import ShardWriter, quantize, read_notes
 from voxbench.progress import Progress
 from voxbench.schema import AudioError, InputError, Split, Utterance
 from voxbench.stages.workspace import Workspace
+from voxbench.workers import spread
 
 LABELS = ("gender", "age_years", "age_group", "text", "attack")
-UNSPLIT = "unsplit"
-EXCLUDED_COLUMNS = ["id", "speaker", "reason", "detail"]
+MISSING = "missing"
+Outcome = dict[str, Any]
 
 
 def prepare(workspace: Workspace, name: str) -> None:
     """Clean the corpus `name`; shards finished by an interrupted run are kept."""
-    corpus, parallel = workspace.params.corpus(name), workspace.params.parallel
-    folder = workspace.prepared(name)
-    utterances = list(read_corpus(corpus.reader, workspace.root / corpus.root))
-    if not utterances:
+    corpus, folder = workspace.params.corpus(name), workspace.prepared(name)
+
+    def read() -> Iterator[Utterance]:
+        return read_corpus(corpus.reader, workspace.root / corpus.root)
+
+    census = take_census(read())
+    if not census.found:
         raise InputError(f"corpus {name!r}: reader {corpus.reader!r} found no recordings in {corpus.root}")
-    check_speakers(_table(utterances))
-    outcomes = _unsplit(utterances, corpus)
-    taken = [utterance for utterance in utterances if not outcomes or utterance.split is not None]
-    chunks = [taken[start : start + parallel.rows_per_shard] for start in range(0, len(taken), parallel.rows_per_shard)]
-    paths = [folder / f"shard-{number:05d}.arrow" for number in range(len(chunks))]
+    leaves_out = corpus.splitting.by == "official" and 0 < census.unsplit < census.found
+    taken = census.found - (census.unsplit if leaves_out else 0)
+    parallel = workspace.params.parallel
+    paths = [folder / f"shard-{number:05d}.arrow" for number in range(-(-taken // parallel.rows_per_shard))]
     # A manifest vouches for the shards beside it, so it goes before they change.
     for stale in {folder / "manifest.parquet", *folder.glob("shard-*")} - set(paths):
         stale.unlink(missing_ok=True)
-    work = (
-        joblib.delayed(prepare_shard)(chunk, corpus.cleaning, path) for chunk, path in zip(chunks, paths, strict=True)
-    )
-    with Progress(f"prepare {name}", len(taken)) as progress:
-        for chunk in joblib.Parallel(n_jobs=parallel.workers, return_as="generator")(work):
-            outcomes += chunk
-            progress.advance(f"{sum('reason' in row for row in outcomes)} excluded", len(chunk))
-    _account(utterances, outcomes, corpus, folder)
+    rows = folder / "manifest.parquet.rows"
+    with Exclusions(folder / "excluded.csv") as excluded, RowsWriter(rows, census.extras) as kept:
+        for utterance in (row for row in read() if leaves_out and row.split is None):
+            excluded.add(utterance.id, utterance.speaker, UNSPLIT, "in none of the official sets")
+        utterances = (row for row in read() if not leaves_out or row.split is not None)
+        with Progress(f"prepare {name}", taken) as progress:
+            for chunk, outcomes in _cleaned(utterances, paths, corpus.cleaning, parallel):
+                _sort_out(chunk, outcomes, kept, excluded)
+                progress.advance(f"{excluded.unusable} excluded", len(chunk))
+        kept.close()
+        account(rows, census, excluded, corpus)
 
 
-def _unsplit(utterances: Sequence[Utterance], corpus: Corpus) -> list[dict[str, Any]]:
-    """Return the outcome of recordings that an official split leaves out, as Common Voice's does with most."""
-    lost = [utterance.id for utterance in utterances if utterance.split is None]
-    if corpus.splitting.by != "official" or len(lost) == len(utterances):
-        return []
-    return [{"id": row_id, "reason": UNSPLIT, "detail": "in none of the official sets"} for row_id in lost]
+def _cleaned(
+    utterances: Iterator[Utterance], paths: Sequence[Path], cleaning: Cleaning, parallel: Parallel
+) -> Iterator[tuple[list[Utterance], list[Outcome]]]:
+    """Yield each shard's recordings and what became of them; memory holds those that workers have in hand."""
+    in_work: deque[list[Utterance]] = deque()
+
+    def pieces() -> Iterator[tuple[list[Utterance], Cleaning, Path]]:
+        for path in paths:
+            in_work.append(list(islice(utterances, parallel.rows_per_shard)))
+            yield in_work[-1], cleaning, path
+
+    for outcomes in spread(prepare_shard, pieces(), parallel):
+        yield in_work.popleft(), outcomes
 
 
-def prepare_shard(chunk: Sequence[Utterance], cleaning: Cleaning, path: Path) -> list[dict[str, Any]]:
+def _sort_out(chunk: Sequence[Utterance], outcomes: Sequence[Outcome], kept: RowsWriter, excluded: Exclusions) -> None:
+    for utterance, outcome in zip(chunk, outcomes, strict=True):
+        if "reason" in outcome:
+            excluded.add(utterance.id, utterance.speaker, outcome["reason"], outcome["detail"])
+        else:
+            kept.add(utterance, outcome)
+
+
+def prepare_shard(chunk: Sequence[Utterance], cleaning: Cleaning, path: Path) -> list[Outcome]:
     """Clean one shard's recordings and return what became of each; runs in a worker process."""
-    sources = [_source(utterance.path) for utterance in chunk]
-    hashes = [source if isinstance(source, str) else hashlib.sha256(source).hexdigest() for source in sources]
-    code, ids = package_digest(["audio", "features"]), [utterance.id for utterance in chunk]
-    key = digest([code, cleaning.model_dump(mode="json"), ids, hashes])
-    if path.is_file() and (notes := read_notes(path))["key"] == key:
-        finished: list[dict[str, Any]] = notes["outcomes"]
+    key = digest([package_digest(["audio", "features"]), cleaning.model_dump(mode="json")])
+    notes = read_notes(path)
+    if notes.get("key") == key and _unchanged(chunk, notes["outcomes"]):
+        finished: list[Outcome] = notes["outcomes"]
         return finished
-    kept, arrays, scales, outcomes = [], [], [], []
-    for utterance, source in zip(chunk, sources, strict=True):
-        try:
-            if isinstance(source, str):
-                raise AudioError("missing", source)
-            samples, scale, facts = _clean(source, cleaning)
-        except AudioError as error:
-            outcomes.append({"id": utterance.id, "reason": str(error.reason), "detail": error.detail})
-            continue
-        kept.append(utterance.id)
-        arrays.append(samples)
-        scales.append(scale)
-        outcomes.append({"id": utterance.id, **dict(sorted(facts.items()))})
-    write_shard(path, kept, arrays, scales, {"key": key, "outcomes": outcomes})
+    with ShardWriter(path) as shard:
+        outcomes = [_outcome(utterance, cleaning, shard) for utterance in chunk]
+        shard.finish({"key": key, "outcomes": outcomes})
     return outcomes
 
 
-def _source(path: Path) -> bytes | str:
-    """Return a recording's bytes, or why there are none."""
+def _unchanged(chunk: Sequence[Utterance], outcomes: Sequence[Outcome]) -> bool:
+    """Say whether a finished shard is of these recordings, as they are now."""
+    if [utterance.id for utterance in chunk] != [outcome["id"] for outcome in outcomes]:
+        return False
+    return all(
+        _hash(utterance.path) == outcome["source_sha256"] for utterance, outcome in zip(chunk, outcomes, strict=True)
+    )
+
+
+def _hash(path: Path) -> str | None:
     try:
-        return read_bytes(path)
+        return hashlib.sha256(_source(path)).hexdigest()
+    except AudioError:
+        return None
+
+
+def _outcome(utterance: Utterance, cleaning: Cleaning, shard: ShardWriter) -> Outcome:
+    """Add one cleaned recording to `shard` and return facts about it, or say why not."""
+    outcome: Outcome = {"id": utterance.id, "source_sha256": None}
+    try:
+        source = _source(utterance.path)
+        outcome["source_sha256"] = hashlib.sha256(source).hexdigest()
+        samples, scale, facts = _clean(source, cleaning)
     except AudioError as error:
-        return error.detail
+        return outcome | {"reason": str(error.reason), "detail": error.detail}
+    shard.add(utterance.id, samples, scale)
+    return outcome | facts
+
+
+def _source(path: Path) -> bytes:
+    if not os.path.lexists(path):
+        raise AudioError(MISSING, f"{path.name}: no such file")
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise AudioError(AudioReason.UNREADABLE, "the name is no UTF-8: rename the file") from error
+    return read_bytes(path)
 
 
 def _clean(source: bytes, cleaning: Cleaning) -> tuple[np.ndarray, float, dict[str, Any]]:
@@ -116,55 +160,39 @@ def _clean(source: bytes, cleaning: Cleaning) -> tuple[np.ndarray, float, dict[s
     return samples, scale, facts
 
 
-def _table(utterances: Sequence[Utterance]) -> pd.DataFrame:
-    """Return utterances as a table, a column for each key of `extra`, without paths: they differ by machine."""
-    rows = []
-    for utterance in utterances:
-        row = asdict(utterance)
-        del row["path"]
-        rows.append({f"extra_{key}": value for key, value in row.pop("extra").items()} | row)
-    return pd.DataFrame(rows)
-
-
-def _account(utterances: Sequence[Utterance], outcomes: list[dict[str, Any]], corpus: Corpus, folder: Path) -> None:
-    """Write the manifest, what was excluded and why, the funnel, and the leakage certificate."""
-    table = _table(utterances).merge(pd.DataFrame(outcomes), on="id", validate="one_to_one")
-    if "reason" not in table:
-        table = table.assign(reason=None, detail=None)
-    lost = table["reason"].notna()
-    excluded, manifest = table[lost], table[~lost].drop(columns=["reason", "detail"]).reset_index(drop=True)
-    excluded[EXCLUDED_COLUMNS].to_csv(folder / "excluded.csv", index=False)
-    reasons = Counter(excluded["reason"])
+def account(rows: Path, census: Census, excluded: Exclusions, corpus: Corpus) -> None:
+    """Write the manifest of the collected `rows`, the funnel and the certificates; copies join what is excluded."""
+    folder, splitting = rows.parent, corpus.splitting
+    columns = ["id", "split", "speakers", *LEAKY_KEYS, *ABOUT_AUDIO]
+    manifest = read_columns(rows, [*columns, *([splitting.stratify] if splitting.stratify else [])])
+    copies = find_copies(manifest)
+    for row, reason, detail in copies.itertuples():
+        excluded.add(manifest.at[row, "id"], manifest.at[row, "speaker"], reason, detail)
+    keep = ~manifest.index.isin(copies.index)
+    manifest = manifest[keep]
+    labelled, seconds = count_labels(rows, keep, LABELS)
     funnel = {
-        "found": len(table),
+        "found": census.found,
         "kept": len(manifest),
-        "excluded": dict(sorted(reasons.items())),
-        "labelled": {label: int(manifest[label].notna().sum()) for label in LABELS},
-        "speakers": int(manifest["speaker"].nunique()) if len(manifest) else 0,
-        "hours": round(float(manifest["source_seconds"].sum()) / 3600, 4) if len(manifest) else 0.0,
+        "excluded": dict(sorted(excluded.reasons.items())),
+        "labelled": labelled,
+        "speakers": int(manifest["speaker"].nunique()),
+        "hours": round(seconds / 3600, 4),
         "licence": corpus.licence,
     }
     write_json(folder / "funnel.json", funnel)
-    print(f"found {len(table)}, kept {len(manifest)}, excluded {dict(reasons)} (listed in {folder.name}/excluded.csv)")
-    unusable = excluded[excluded["reason"] != UNSPLIT]
-    if len(unusable) > corpus.max_excluded_fraction * len(table):
-        first = unusable.iloc[0]
-        raise InputError(
-            f"{len(unusable)} of {len(table)} recordings are unusable ({dict(reasons)}; first: {first['id']}: "
-            f"{first['detail']}), more than max_excluded_fraction {corpus.max_excluded_fraction:g}: mend them "
-            f"(listed in {folder / 'excluded.csv'}) or raise it"
-        )
-    manifest["split_utterance"] = assign_splits(manifest, _leaky(manifest, corpus)).astype(str)
-    manifest["split"] = assign_splits(manifest, corpus.splitting).astype(str)
-    write_json(folder / "leakage.json", certify(manifest, corpus.splitting.by))
-    apart = manifest.assign(split=manifest["split_utterance"])
-    write_json(folder / "leakage-utterance.json", certify(apart, "utterance"))
-    manifest.to_parquet(folder / "manifest.parquet", index=False)
+    print(f"found {census.found}, kept {len(manifest)}, excluded {dict(excluded.reasons)} (see excluded.csv)")
+    excluded.check(census.found, corpus.max_excluded_fraction)
+    apart = assign_splits(manifest, _leaky(manifest, splitting))
+    split = assign_splits(manifest, splitting)
+    write_json(folder / "leakage.json", certify(manifest.assign(split=split), splitting.by))
+    write_json(folder / "leakage-utterance.json", certify(manifest.assign(split=apart), "utterance"))
+    complete(rows, folder / "manifest.parquet", keep, {"split": split, "split_utterance": apart})
 
 
-def _leaky(manifest: pd.DataFrame, corpus: Corpus) -> Splitting:
+def _leaky(manifest: pd.DataFrame, official: Splitting) -> Splitting:
     """Return how recordings are split for comparison: by utterance, in strata where each can fill every split."""
-    splitting = corpus.splitting.model_copy(update={"by": "utterance"})
+    splitting = official.model_copy(update={"by": "utterance"})
     strata = manifest[splitting.stratify].fillna("unknown") if splitting.stratify else None
     if strata is not None and manifest.groupby(strata)["audio_sha256"].nunique().min() < len(Split):
         return splitting.model_copy(update={"stratify": None})

@@ -34,9 +34,11 @@ NEEDED_TO_SERVE = (
 
 @dataclass(frozen=True)
 class Candidate:
-    """A finalist to register: its files, its run, and its validation metric and loss."""
+    """A finalist to register: its files, its run, its corpus and what that allows, its validation metric and loss."""
 
     model: str
+    corpus: str
+    licence: str
     folder: Path
     run_id: str
     value: float
@@ -84,9 +86,15 @@ def _log_version(client: MlflowClient, name: str, candidate: Candidate, served: 
             await_registration_for=None,
         )
     number = str(logged.registered_model_version)
-    client.set_model_version_tag(name, number, "model", candidate.model)
-    client.set_model_version_tag(name, number, "valid_metric", f"{candidate.value:.6f}")
-    client.set_model_version_tag(name, number, "dvc.experiment", os.environ.get("DVC_EXP_NAME", "none"))
+    tags = {
+        "model": candidate.model,
+        "corpus": candidate.corpus,
+        "licence": candidate.licence,
+        "valid_metric": f"{candidate.value:.6f}",
+        "dvc.experiment": os.environ.get("DVC_EXP_NAME", "none"),
+    }
+    for key, value in tags.items():
+        client.set_model_version_tag(name, number, key, value)
     return number
 
 
