@@ -2,13 +2,12 @@
 
 from collections import Counter
 
-import pandas as pd
 import pytest
 
 from voxbench.audio import load_audio
 from voxbench.corpora import read_corpus
 from voxbench.corpora.common_voice import GENDER_WORDS, read
-from voxbench.corpora.integrity import check_speakers
+from voxbench.corpora.integrity import Speakers
 from voxbench.schema import AGE_GROUPS, InputError, Split
 
 OLD = ["client_id", "path", "sentence", "up_votes", "down_votes", "age", "gender", "accent", "locale", "segment"]
@@ -132,7 +131,10 @@ def test_a_client_who_contradicts_themselves_loses_that_label_everywhere(tmp_pat
     }
     assert [r.extra["gender_word"] for r in rows[:2]] == ["male_masculine", "female_feminine"]
     assert rows[2].extra["age_word"] == "twenties"
-    check_speakers(pd.DataFrame([{"id": r.id, "speaker": r.speaker, "gender": r.gender} for r in rows]))
+    speakers = Speakers()
+    for utterance in rows:
+        speakers.hear(utterance)
+    speakers.check()
 
 
 def test_a_client_in_two_official_sets_is_reported_as_it_is(tmp_path):
@@ -149,9 +151,8 @@ def test_repeated_rows_are_one_utterance(tmp_path):
 
 
 def test_a_missing_suffix_is_added(tmp_path):
-    rows = [row("0123abcd"), row("b.mp3"), row("c.wav")]
-    ids = [r.id for r in read(make_tree(tmp_path, {"validated": rows}))]
-    assert ids == ["clips/0123abcd.mp3", "clips/b.mp3", "clips/c.wav"]
+    found = read(make_tree(tmp_path, {"validated": [row("0123abcd"), row("b.mp3"), row("c.wav")]}))
+    assert [r.id for r in found] == [f"clips/{name}" for name in ("0123abcd.mp3", "b.mp3", "c.wav")]
 
 
 @pytest.mark.parametrize(

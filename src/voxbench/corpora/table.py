@@ -9,21 +9,28 @@
 (or `age_class`: teens, twenties, ... sixties+, or Common Voice's words), `session`, `language` and `text` are
 understood where present; every other column is kept as `extra`. An empty field means unknown, but a group follows from
 an age in years. Licence and splits are the owner's.
+
+Names of columns are in lower case. Label words may be in any case and between blanks; names (path, speaker, session,
+language) may not stand between blanks, for " ann" would be another speaker than "ann". Other fields are kept to the
+letter, line ends in quotes included.
 """
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-from voxbench.corpora.registries import readers
+from voxbench.corpora.registries import readers, sheets
+from voxbench.corpora.sheets import Sheet
+from voxbench.corpora.tables import read_rows
 from voxbench.registry import closest
 from voxbench.schema import AGE_GROUPS, AGE_WORDS, InputError, Utterance, age_group
 
 TABLE = "metadata.csv"
 NEEDED = ("path", "speaker")
-UNDERSTOOD = (*NEEDED, "gender", "age", "age_group", "age_class", "session", "language", "text")
+NAMES = (*NEEDED, "session", "language")
+UNDERSTOOD = (*NAMES, "gender", "age", "age_group", "age_class", "text")
 GENDER_WORDS = {"female": "female", "f": "female", "male": "male", "m": "male", "": None}
 
 
@@ -32,33 +39,47 @@ def read(root: Path) -> Iterator[Utterance]:
     """Yield one utterance for each row, in the order of the table.
 
     Raises `InputError` for a missing table or column, a path that is empty, absolute, repeated or leaves ROOT,
-    an empty speaker, an unknown gender or age group, an age that is not a number from 0 to 130 or not in its group.
+    an empty speaker, a name between blanks or with a line end, an unknown gender or age group, an age that is not a
+    number from 0 to 130 or not in its group, and what `voxbench.corpora.tables` refuses.
     """
     table = root / TABLE
     if not table.is_file():
         raise InputError(f"no {TABLE} in {root}: the table reader needs one with the columns {', '.join(NEEDED)}")
-    with table.open(encoding="utf-8-sig", newline="") as stream:
-        rows = csv.DictReader(stream)
-        for column in NEEDED:
-            if column not in (rows.fieldnames or ()):
-                raise InputError(
-                    f"{table} has no column {column!r}{closest(column, rows.fieldnames or ())}; "
-                    f"found: {', '.join(rows.fieldnames or ()) or 'nothing'}"
-                )
-        seen: set[str] = set()
-        for row in rows:
-            utterance = _utterance(root, row, f"{table} line {rows.line_num}")
-            if utterance.id in seen:
-                raise InputError(f"{table} line {rows.line_num}: path {utterance.id!r} occurs twice; keep one row")
-            seen.add(utterance.id)
-            yield utterance
+    seen: set[str] = set()
+    for line, row in read_rows(table, NEEDED, ",", quoted=True, optional=UNDERSTOOD):
+        utterance = _utterance(root, row, f"{table} line {line}")
+        if utterance.id in seen:
+            raise InputError(f"{table} line {line}: path {utterance.id!r} occurs twice; keep one row")
+        seen.add(utterance.id)
+        yield utterance
 
 
-def _utterance(root: Path, row: dict[str, str], place: str) -> Utterance:
-    if None in row or None in row.values():
-        raise InputError(f"{place}: the number of fields is not that of the header; quote fields that hold a comma")
+def part_of(utterance: Utterance) -> str:
+    """Return the one part of any table."""
+    return TABLE
+
+
+sheets.add(
+    "table",
+    Sheet(
+        title="A folder of recordings with a metadata table",
+        homepage="",
+        licence="the owner's: state it in params.yaml",
+        tree=(
+            f"{TABLE} with the columns path, speaker and, where known, gender, age, text, ...",
+            "the recordings, wherever path says",
+        ),
+        part_of=part_of,
+        steps=(f"write {TABLE}, one row for each recording, paths relative to its folder", "set the root to it"),
+    ),
+)
+
+
+def _utterance(root: Path, row: Mapping[str, str], place: str) -> Utterance:
+    for column in NAMES:
+        _check_name(column, row.get(column, ""), place)
     relative = PurePosixPath(row["path"])
-    if not row["path"] or relative.is_absolute() or ".." in relative.parts:
+    if not relative.parts or relative.is_absolute() or ".." in relative.parts:
         raise InputError(f"{place}: path {row['path']!r} must be relative and stay below {root}")
     if not row["speaker"]:
         raise InputError(f"{place}: the speaker is empty; every recording needs one, or splits would leak")
@@ -73,18 +94,34 @@ def _utterance(root: Path, row: dict[str, str], place: str) -> Utterance:
         session=row.get("session") or None,
         gender=GENDER_WORDS[gender],
         age_years=age,
-        age_group=_group(row.get("age_group") or row.get("age_class") or "", age, place),
+        age_group=_group(_group_word(row, place), age, place),
         language=row.get("language") or None,
-        text=row.get("text") or None,
+        text=row["text"] if row.get("text", "").strip() else None,
         extra={column: value for column, value in row.items() if column not in UNDERSTOOD},
     )
 
 
+def _check_name(column: str, value: str, place: str) -> None:
+    if value != value.strip():
+        raise InputError(f"{place}: {column} {value!r} stands between blanks; remove them")
+    if re.search(r"[\n\r\t]", value):
+        raise InputError(f"{place}: {column} {value!r} holds a line end or a tab; remove it")
+    if column == "path" and "\\" in value:
+        raise InputError(f"{place}: path {value!r}; write / between folders and file, not \\")
+
+
+def _group_word(row: Mapping[str, str], place: str) -> str:
+    words = {row[column].strip() for column in ("age_group", "age_class") if row.get(column, "").strip()}
+    if len(words) > 1:
+        raise InputError(f"{place}: age_group and age_class differ ({', '.join(sorted(words))}); keep one")
+    return "".join(words)
+
+
 def _group(word: str, age: float | None, place: str) -> str | None:
     derived = None if age is None else age_group(age)
-    if not word.strip():
+    if not word:
         return derived
-    group = AGE_WORDS.get(word.strip())
+    group = AGE_WORDS.get(word.lower())
     if group is None:
         raise InputError(f"{place}: age group {word!r}{closest(word, AGE_WORDS)}; expected {', '.join(AGE_GROUPS)}")
     if derived not in (None, group):
@@ -95,10 +132,8 @@ def _group(word: str, age: float | None, place: str) -> str | None:
 def _age(word: str, place: str) -> float | None:
     if not word.strip():
         return None
-    try:
-        age = float(word)
-    except ValueError:
-        age = float("nan")
+    # Not float() alone: it takes 1_0 for 10, and digits of any script.
+    age = float(word) if re.fullmatch(r"\s*[0-9]+(\.[0-9]*)?\s*", word) else float("nan")
     if not 0 <= age <= 130:
-        raise InputError(f"{place}: age {word!r}; expected years from 0 to 130, or nothing")
+        raise InputError(f"{place}: age {word!r}; expected years from 0 to 130 with a decimal point, or nothing")
     return age

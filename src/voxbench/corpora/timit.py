@@ -21,6 +21,8 @@ recording, counted once. `SPKRINFO.TXT` is separated by spaces, `;` opens a comm
 | TRAIN | 462 (326 m 136 f)   | 4,620      |
 | TEST  | 168 (112 m 56 f)    | 1,680      |
 
+(`DOC/README.DOC` and `DOC/SPKRINFO.TXT` of the corpus; https://catalog.ldc.upenn.edu/docs/LDC93S1/TIMIT.html.)
+
 Sentences: SA1 and SA2 are read by everyone, each SX by seven speakers, each SI by one.
 
 Deviations: there is no official validation set. Age is the days from birth to recording over 365.25, not a whole
@@ -38,7 +40,9 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-from voxbench.corpora.registries import readers
+from voxbench.corpora.registries import readers, sheets
+from voxbench.corpora.sheets import Part, Sheet
+from voxbench.corpora.tables import read_lines
 from voxbench.registry import closest
 from voxbench.schema import InputError, Split, Utterance, age_group
 
@@ -71,6 +75,38 @@ def read(root: Path) -> Iterator[Utterance]:
     if not folders:
         raise InputError(f"no speaker folder below {tree}; expected {TREE}")
     return _walk(root, [(folder, _agreeing(folder, speakers)) for folder in folders])
+
+
+def part_of(utterance: Utterance) -> str:
+    """Return the set that a row belongs to, TRAIN or TEST.
+
+    >>> part_of(Utterance("TEST/DR1/FAKS0/SA1.WAV", Path("SA1.WAV"), "FAKS0", Split.TEST))
+    'TEST'
+    """
+    return {Split.TRAIN: "TRAIN", Split.TEST: "TEST"}[utterance.split or Split.TRAIN]
+
+
+sheets.add(
+    "timit",
+    Sheet(
+        title="TIMIT (LDC93S1)",
+        homepage="https://catalog.ldc.upenn.edu/LDC93S1",
+        licence="LDC User Agreement",
+        tree=(
+            "DOC/SPKRINFO.TXT",
+            "TRAIN/DR1..DR8/MABC0/SA1.WAV (NIST SPHERE), SA1.TXT",
+            "TEST/DR1..DR8/FXYZ0/SX123.WAV, SX123.TXT",
+        ),
+        part_of=part_of,
+        releases={"LDC93S1": (Part("TRAIN", 4_620, 462), Part("TEST", 1_680, 168))},
+        steps=(
+            "license the corpus from the Linguistic Data Consortium, https://catalog.ldc.upenn.edu/LDC93S1, as a"
+            " member's organisation or for its fee",
+            "unpack the archive, or copy the disc",
+            "set the root to the folder that holds TRAIN, TEST and DOC, or to the one above it",
+        ),
+    ),
+)
 
 
 def _walk(root: Path, speakers: list[tuple[Path, Utterance]]) -> Iterator[Utterance]:
@@ -106,7 +142,7 @@ def _by_stem(names: list[str], extension: str) -> dict[str, str]:
 
 def _read_text(path: Path) -> str:
     """Return the sentence of a `start end words` file."""
-    content = path.read_text(encoding="utf-8-sig", errors="backslashreplace")
+    content = "\n".join(line for _, line in read_lines(path))
     match = re.fullmatch(r"\s*[0-9]+\s+[0-9]+\s+(\S.*?)\s*", content)
     if match is None:
         raise InputError(f"{path} holds {content[:60]!r}; expected one line of first sample, last sample and words")
@@ -167,8 +203,7 @@ def _documents(place: Path) -> list[Path]:
 def _read_speakers(table: Path) -> dict[str, Utterance]:
     """Return each speaker's utterance template by ID: everything but the facts of one sentence."""
     speakers: dict[str, Utterance] = {}
-    content = table.read_text(encoding="utf-8-sig", errors="backslashreplace")
-    for number, line in enumerate(content.splitlines(), start=1):
+    for number, line in read_lines(table):
         if not line.strip() or line.lstrip().startswith(";"):
             continue
         template = _template(line, f"{table} line {number}")

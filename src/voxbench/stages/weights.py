@@ -59,7 +59,7 @@ def _fetch_one(name: str, url: str, folder: Path) -> Path:
     if row and row["sha256_download"].startswith(stated[1]) and path.is_file() and sha256(path) == row["sha256"]:
         return path
     checkpoint = folder / file_name
-    downloaded = fetch(url, checkpoint, sha256=stated[1], max_bytes=MAX_BYTES)
+    downloaded = fetch(url, checkpoint, checksum=f"sha256:{stated[1]}", max_bytes=MAX_BYTES)
     partial = path.with_name(path.name + ".partial")
     save_file(read_checkpoint(checkpoint, name), partial)
     os.replace(partial, path)
