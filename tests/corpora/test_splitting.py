@@ -131,6 +131,14 @@ def test_an_official_validation_part_is_left_as_it_is():
     assert assign_splits(table.assign(split=official), splitting(by="official")).equals(official)
 
 
+def test_a_corpus_for_evaluation_stays_a_test_set():
+    table = manifest().assign(split="test")
+    assert set(assign_splits(table, splitting(by="official"))) == {"test"}
+    table.loc[0, "split"] = "train"
+    with pytest.raises(InputError, match="speakers cannot fill 2 splits"):
+        assign_splits(table, splitting(by="official"))
+
+
 def test_official_split_needs_one():
     with pytest.raises(InputError, match="120 of 120 rows have no official split"):
         assign_splits(manifest(), splitting(by="official"))

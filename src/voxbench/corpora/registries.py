@@ -1,4 +1,4 @@
-"""The three tables a corpus file fills: how to read the corpus, what is known of it, how to write its synthetic twin."""
+"""The three tables a corpus file fills: how to read the corpus, what is known of it, how to write its twin."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Outputs in `data/features/CORPUS`: `spectrogram/shard-*.arrow`, `cepstra/shard-*.arrow` and `features.json`, which
 gives the corpus's licence and for each kind its digest, frame rate, and per-bin statistics. Statistics see training
-rows alone.
+rows alone; a corpus made for evaluation has none.
 """
 
 from __future__ import annotations
@@ -92,12 +92,14 @@ def _describe(folder: Path, training_ids: set[str], corpus: Corpus, parallel: Pa
         for row in sums:  # row by row, so that the size of shards changes no digit
             totals = totals + row
         frames += more
-    mean, squares = totals / frames
-    deviation = np.sqrt(np.maximum(squares - mean**2, 0))
+    statistics: dict[str, Any] = {"mean": None, "std": None}
+    if frames:
+        mean, squares = totals / frames
+        deviation = np.sqrt(np.maximum(squares - mean**2, 0))
+        statistics = {"mean": mean.tolist(), "std": np.where(deviation > 0, deviation, 1.0).tolist()}
     return {
-        "bins": len(mean),
+        **statistics,
+        "bins": RaggedStore(folder).width,
         "hop_ms": corpus.features.hop_ms,
-        "mean": mean.tolist(),
-        "std": np.where(deviation > 0, deviation, 1.0).tolist(),
         "digest": digest([files_digest(shards, folder), sorted(training_ids)]),
     }

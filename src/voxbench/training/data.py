@@ -84,6 +84,8 @@ def load_data(
     """
     manifest = pd.read_parquet(audio.prepared / "manifest.parquet")
     about = read_json(features / "features.json")[kind]
+    if about["mean"] is None:
+        raise InputError(f"{audio.prepared.name} has no training rows: it can be tested on, but not trained on")
     rows = manifest[task.labelled(manifest)].reset_index(drop=True)
     rows["split"] = rows[split_column]
     columns = [rows[name].astype(object).where(rows[name].notna(), None).tolist() for name in CARRIED if name in rows]
