@@ -52,7 +52,7 @@ class Predictor:
         self.crop_frames = int(self.bundle.training.crop_seconds * 1000 / self.bundle.features.hop_ms)
 
     def __call__(self, source: bytes) -> Prediction:
-        """Return the prediction for one recording (wav, flac, mp3, ogg or SPHERE bytes); `AudioError` says why not."""
+        """Return the prediction for a recording (wav, flac, mp3, ogg, m4a, SPHERE bytes); `AudioError` says why not."""
         cleaning = self.bundle.cleaning
         cleaned = clean(*decode_audio(source, max_seconds=cleaning.max_seconds), cleaning)
         features_TF = extract(self.front_end, dequantize(*quantize(cleaned.wave)))[self.kind]

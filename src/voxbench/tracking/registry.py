@@ -27,8 +27,8 @@ logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 NEEDED_TO_SERVE = (
-    "mlflow", "numpy", "pandas", "pyarrow", "pydantic", "ruamel.yaml", "safetensors", "scipy", "soundfile", "soxr",
-    "torch", "torchvision",
+    "av", "mlflow", "numpy", "pandas", "pyarrow", "pydantic", "ruamel.yaml", "safetensors", "scipy", "soundfile",
+    "soxr", "torch", "torchvision",
 )  # fmt: skip
 
 
