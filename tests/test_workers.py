@@ -6,7 +6,7 @@ import pytest
 from distributed import LocalCluster
 from pydantic import ValidationError
 
-from pieces_of_work import die, die_once, refuse, square
+from pieces_of_work import die, die_once, refuse, refuse_or_touch, square
 from voxbench.config import Parallel
 from voxbench.schema import InputError
 from voxbench.workers import AHEAD, spread
@@ -57,6 +57,15 @@ def test_work_is_read_only_a_little_ahead_of_results(parallel):
 def test_an_error_of_a_piece_reaches_the_caller(parallel):
     with pytest.raises(InputError, match="piece 5 is bad"):
         list(spread(refuse, numbers(), parallel))
+
+
+def test_nobody_goes_on_after_an_error_is_told(tmp_path):
+    with pytest.raises(InputError, match="piece 5 is bad"):
+        list(spread(refuse_or_touch, ((number, str(tmp_path)) for number in range(PIECES)), settings(2)))
+    done = sorted(path.name for path in tmp_path.iterdir())
+    time.sleep(0.3)
+    assert sorted(path.name for path in tmp_path.iterdir()) == done
+    assert len(done) < PIECES - 1
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, wait
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -56,6 +56,7 @@ def _in_order(
     finally:
         for future in in_hand:
             future.cancel()
+        wait(in_hand)  # nobody goes on writing after the caller has been told of an error
 
 
 @contextmanager
