@@ -133,7 +133,9 @@ def test_unknown_profile_names_the_closest(project, capsys):
 
 def test_paper_sections_3_and_4_of_the_sheet(paper):
     used = {row.corpus: paper.corpus(row.corpus) for row in paper.benchmarks.values()}
-    sizes = {name: (row.cleaning.sample_rate_hz, row.features.n_mels, row.features.n_mfcc) for name, row in used.items()}
+    sizes = {
+        name: (row.cleaning.sample_rate_hz, row.features.n_mels, row.features.n_mfcc) for name, row in used.items()
+    }
     assert sizes == {
         "voxceleb1": (16000, 224, 40),
         "common-voice-en": (22050, 128, 13),

@@ -145,6 +145,41 @@ def test_low_pass_against_scipy(samples, rate_hz, order, cutoff_hz):
     np.testing.assert_allclose(single, twice, atol=1e-6 * np.abs(wave).max())
 
 
+def oaconvolved(wave, rate_hz, zero_phase):
+    impulse = np.eye(1, 8192)[0]
+    response = signal.sosfilt(signal.butter(10, 4000.0, fs=rate_hz, output="sos"), impulse)
+    response = response[: np.flatnonzero(np.abs(response) > 1e-12 * np.abs(response).max())[-1] + 1]
+    kernel = np.convolve(response, response[::-1]) if zero_phase else response
+    whole = signal.oaconvolve(wave, kernel.astype(wave.dtype))
+    start = response.size - 1 if zero_phase else 0
+    return whole[start : start + wave.size], 2 * response.size if zero_phase else 0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("zero_phase", [True, False])
+@pytest.mark.parametrize(
+    # 3,106 and 1,425 samples are steps from block to block; the last sizes leave less than the filter's delay.
+    ("rate_hz", "samples"),
+    [(16_000, 48_000), (16_000, 31_060), (16_000, 14_250), (16_000, 31_059), (16_000, 31_100)],
+)
+def test_low_pass_is_oaconvolve_to_the_bit(rate_hz, samples, zero_phase, dtype):
+    wave = NOISE[:samples].astype(dtype)
+    expected, edge = oaconvolved(wave, rate_hz, zero_phase)
+    inner = slice(edge, samples - edge)
+    np.testing.assert_array_equal(low_pass(wave, rate_hz, 10, 4000.0, zero_phase)[inner], expected[inner])
+
+
+@pytest.mark.parametrize(("dtype", "most"), [(np.float32, 1e-6), (np.float64, 1e-14)])
+@pytest.mark.parametrize("zero_phase", [True, False])
+def test_low_pass_is_oaconvolve_where_blocks_are_shorter_to_be_faster(zero_phase, dtype, most):
+    wave = NOISE[:48_000].astype(dtype)
+    expected, edge = oaconvolved(wave, 48_000, zero_phase)
+    inner = slice(edge, wave.size - edge)
+    np.testing.assert_allclose(
+        low_pass(wave, 48_000, 10, 4000.0, zero_phase)[inner], expected[inner], rtol=0, atol=most
+    )
+
+
 def test_low_pass_refusals():
     for cutoff_hz in (8000.0, 9000.0, 0.0):
         assert reason(low_pass, NOISE, RATE_HZ, 10, cutoff_hz, True) == "rate_too_low"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from voxbench.features import extraction
 from voxbench.features.frontends import FrontEnd, FrontEndSettings, dct_matrix, mel_filter_bank
 from voxbench.schema import InputError, InputKind
 
@@ -143,6 +144,36 @@ def test_blocks_of_frames_do_not_show(monkeypatch):
     monkeypatch.setattr("voxbench.features.frontends.FRAMES_PER_BLOCK", 17)
     for one, other in zip(expected, extract(BASE, NOISE[None]), strict=True):
         torch.testing.assert_close(other, one, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("frames", [255, 256, 257, 258, 271, 513, 770])
+def test_blocks_are_of_equal_length(frames, monkeypatch):
+    # Products of few rows are summed in another order than products of many.
+    front_end, blocks = FrontEnd(BASE), []
+    whole = front_end._power
+    monkeypatch.setattr(front_end, "_power", lambda block_BTS: blocks.append(block_BTS.shape[1]) or whole(block_BTS))
+    front_end(torch.ones(1, 160 * (frames - 1)))
+    assert sum(blocks) == frames
+    assert max(blocks) <= 256
+    assert max(blocks) - min(blocks) <= 1
+
+
+@pytest.mark.parametrize("spectrogram", ["log_mel", "linear"])
+def test_extraction_is_the_front_end_in_float16_frame_by_frame(spectrogram):
+    front_end = FrontEnd(dataclasses.replace(BASE, spectrogram=spectrogram))
+    expected = {kind: values[0].numpy().T.astype(np.float16) for kind, values in front_end(NOISE[None]).items()}
+    stored = extraction.extract(front_end, NOISE.numpy())
+    assert list(stored) == list(expected)
+    for kind, values_TF in stored.items():
+        assert values_TF.flags.c_contiguous
+        np.testing.assert_array_equal(values_TF, expected[kind], strict=True)
+
+
+@pytest.mark.parametrize("loud", [1e6, np.nan])
+def test_extraction_refuses_what_float16_cannot_hold(loud):
+    front_end = FrontEnd(dataclasses.replace(BASE, spectrogram="linear"))
+    with pytest.raises(ValueError, match="do not fit float16"):
+        extraction.extract(front_end, np.full(1600, loud, np.float32))
 
 
 @pytest.mark.parametrize("name", PAPER)

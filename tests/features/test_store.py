@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from voxbench.features import store as store_module
-from voxbench.features.store import RaggedStore, ShardWriter, dequantize, halve, quantize, read_notes, write_shard
+from voxbench.features.store import RaggedStore, ShardWriter, dequantize, quantize, read_notes, write_shard
 from voxbench.schema import InputError
 
 
@@ -127,10 +127,3 @@ def test_silence_quantises_to_zeros():
     samples, scale = quantize(np.zeros(3, dtype=np.float32))
     assert samples.tolist() == [0, 0, 0]
     assert scale == 1.0
-
-
-def test_float16_is_close_to_float32_and_refuses_overflow():
-    values = np.random.default_rng(3).uniform(-80, 0, size=(50, 224)).astype(np.float32)
-    assert np.abs(halve(values).astype(np.float32) - values).max() <= 0.032
-    with pytest.raises(ValueError, match="do not fit float16"):
-        halve(np.array([1e6], dtype=np.float32))

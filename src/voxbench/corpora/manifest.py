@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from voxbench.corpora.integrity import Speakers
 from voxbench.schema import Utterance
 
-ROWS_AT_ONCE = 1 << 14
+ROWS_AT_ONCE = 1 << 12
 SAID = [field.name for field in fields(Utterance) if field.name not in ("path", "extra")]
 TEXTS = ("id", "speaker", "split", "session", "gender", "age_group", "language", "text", "attack")
 COLUMNS = [

@@ -69,7 +69,9 @@ class FrontEnd(nn.Module):
             self._constant(f"bands_{block}", rows_MF[:, bins[0] : bins[-1] + 1])
         self._constant("dct_CM", dct_matrix(settings.n_mfcc, settings.n_mels))
         phase = 2 * np.pi * np.arange(self.window_samples) / self.window_samples
-        self._constant("window", 0.5 - 0.5 * np.cos(phase))
+        window = np.zeros(settings.n_fft)
+        window[: self.window_samples] = 0.5 - 0.5 * np.cos(phase)
+        self._constant("window", window)
 
     def _constant(self, name: str, values: NDArray[np.float64]) -> None:
         self.register_buffer(name, torch.tensor(values, dtype=torch.float32), persistent=False)
@@ -87,37 +89,40 @@ class FrontEnd(nn.Module):
         """
         linear = self.settings.spectrogram == "linear"
         mels, magnitudes = [], []
-        for frames_BTS in self._frames(wave_BS).split(FRAMES_PER_BLOCK, dim=1):
-            power_BFT = self._power(frames_BTS)
-            mels.append(self._mel(power_BFT))
+        frames_BTS = self._frames(wave_BS)
+        for block_BTS in frames_BTS.tensor_split(-(-frames_BTS.shape[1] // FRAMES_PER_BLOCK), dim=1):
+            power_BTF = self._power(block_BTS)
+            mels.append(self._mel(power_BTF))
             if linear:
-                magnitudes.append(power_BFT.sqrt())
-        mel_BMT = self._decibels(torch.cat(mels, dim=2))
-        return {
-            InputKind.SPECTROGRAM: torch.cat(magnitudes, dim=2) if linear else mel_BMT,
-            InputKind.CEPSTRA: torch.matmul(self.get_buffer("dct_CM"), mel_BMT),
-        }
+                magnitudes.append(power_BTF.sqrt())
+        mel_BTM = self._decibels(torch.cat(mels, dim=1))
+        spectrogram_BTF = torch.cat(magnitudes, dim=1) if linear else mel_BTM
+        cepstra_BTC = torch.matmul(mel_BTM, self.get_buffer("dct_CM").T)
+        return {InputKind.SPECTROGRAM: spectrogram_BTF.mT, InputKind.CEPSTRA: cepstra_BTC.mT}
 
     def _frames(self, wave_BS: Tensor) -> Tensor:
-        """Cut `(B, T, window)`; the phase is lost anyway, so the FFT's padding comes last."""
+        """Cut `(B, T, n_fft)`; the phase is lost anyway, so the window begins a frame and zeros end it."""
         before = self.settings.n_fft // 2 - (self.settings.n_fft - self.window_samples) // 2
-        padded_BS = nn.functional.pad(wave_BS, (before, self.window_samples - before))
-        return padded_BS.unfold(-1, self.window_samples, self.hop_samples)
+        padded_BS = nn.functional.pad(wave_BS, (before, self.settings.n_fft - before))
+        return padded_BS.unfold(-1, self.settings.n_fft, self.hop_samples)
 
     def _power(self, frames_BTS: Tensor) -> Tensor:
-        stft_BTF = torch.fft.rfft(frames_BTS * self.get_buffer("window"), n=self.settings.n_fft)
-        return (stft_BTF.real.square() + stft_BTF.imag.square()).transpose(1, 2)
+        """Return |FFT|^2, squared in place: this is the largest array on the way."""
+        stft_BTF = torch.fft.rfft(frames_BTS * self.get_buffer("window"))
+        squares_BTF2 = torch.view_as_real(stft_BTF).square_()
+        return squares_BTF2[..., 0] + squares_BTF2[..., 1]
 
-    def _mel(self, power_BFT: Tensor) -> Tensor:
+    def _mel(self, power_BTF: Tensor) -> Tensor:
         blocks = []
         for block, start in enumerate(self.block_starts):
             bands_MF = self.get_buffer(f"bands_{block}")
-            blocks.append(torch.matmul(bands_MF, power_BFT[:, start : start + bands_MF.shape[1]]))
-        return torch.cat(blocks, dim=1)
+            blocks.append(torch.matmul(power_BTF[..., start : start + bands_MF.shape[1]], bands_MF.T))
+        return torch.cat(blocks, dim=-1)
 
-    def _decibels(self, power_BMT: Tensor) -> Tensor:
-        loudest_B11 = power_BMT.amax(dim=(1, 2), keepdim=True).clamp(min=TINY)
-        return (power_BMT / loudest_B11).clamp(min=10 ** (-self.settings.top_db / 10)).log10() * 10
+    def _decibels(self, power_BTM: Tensor) -> Tensor:
+        loudest_B11 = power_BTM.amax(dim=(1, 2), keepdim=True).clamp(min=TINY)
+        floor = 10 ** (-self.settings.top_db / 10)
+        return (power_BTM / loudest_B11).clamp_(min=floor).log10_().mul_(10)
 
 
 def mel_filter_bank(

@@ -44,13 +44,6 @@ def dequantize(samples: np.ndarray, scale: float) -> np.ndarray:
     return samples.astype(np.float32) * np.float32(scale)
 
 
-def halve(values: np.ndarray) -> np.ndarray:
-    """Return `values` as float16, refusing what float16 cannot hold."""
-    if not np.abs(values).max(initial=0) <= np.finfo(np.float16).max:
-        raise ValueError(f"values up to {np.abs(values).max():g} do not fit float16 (65,504 at most)")
-    return values.astype(np.float16)
-
-
 class ShardWriter:
     """Writes one shard row by row, as a context manager: the shard is there once `finish` returns, or not at all.
 

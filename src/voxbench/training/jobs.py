@@ -36,14 +36,8 @@ from voxbench.training.data import AudioSource, BenchmarkData, load_data
 from voxbench.training.fit import Fitted, Recipe, fit
 from voxbench.training.pruning import FrozenHistory
 from voxbench.training.scoring import predict, score_table
+from voxbench.workers import KEEP_FREED_MEMORY
 
-# Freed memory stays in the process instead of going back to the kernel after every step: glibc reads these when a
-# worker starts, numbers do not change, and CNN steps on a CPU become up to three times faster.
-KEEP_FREED_MEMORY = {
-    "MALLOC_MMAP_MAX_": "0",
-    "MALLOC_TRIM_THRESHOLD_": "-1",
-    "MALLOC_TOP_PAD_": str(64 * 2**20),
-}
 ROOMS_THAT_CHANGE_NUMBERS = ("audio", "models", "metrics", "corpora", "features", "tasks", "training")
 LIBRARIES_THAT_CHANGE_NUMBERS = ("torch", "torchvision", "lightning", "numpy", "optuna", "scipy", "soxr")
 
