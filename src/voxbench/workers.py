@@ -63,9 +63,8 @@ def _in_order(
         while in_hand:
             yield in_hand.popleft().result()
     finally:
-        for future in in_hand:
-            future.cancel()
-        wait(in_hand)  # nobody goes on writing after the caller has been told of an error
+        # Nobody goes on writing after the caller has been told of an error; what was not begun need not be awaited.
+        wait([future for future in in_hand if not future.cancel()])
 
 
 @contextmanager
