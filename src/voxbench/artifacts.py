@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+UNDER_EVERYTHING = ("artifacts.py", "registry.py", "schema.py", "seeding.py")
+
 
 def write_text(path: Path, text: str) -> None:
     """Write `text` to a temporary name beside `path`, then rename it."""
@@ -44,8 +46,9 @@ def files_digest(paths: Iterable[Path], root: Path) -> str:
     return total.hexdigest()[:16]
 
 
-def package_digest(rooms: Iterable[str]) -> str:
-    """Return the digest of the package's own files and of those in `rooms`."""
+def package_digest(places: Iterable[str]) -> str:
+    """Return the digest of the package's code in `places` (rooms or files) and of what all rooms stand on."""
     package = Path(__file__).parent
-    paths = [path for room in rooms for path in (package / room).rglob("*.py")]
-    return files_digest([*paths, *package.glob("*.py")], package)
+    chosen = [package / place for place in (*places, *UNDER_EVERYTHING)]
+    paths = {path for place in chosen for path in ([place] if place.is_file() else place.rglob("*.py"))}
+    return files_digest(paths, package)

@@ -9,9 +9,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, wait
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, TypeVar
 
-from joblib.externals.loky import get_reusable_executor
+from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from voxbench.config import Parallel
@@ -22,6 +23,7 @@ Result = TypeVar("Result")
 AHEAD = 2
 """Pieces of work in hand for each worker: none waits, and memory does not grow with the work."""
 GIVE_UP_SECONDS = 30
+IDLE_SECONDS = 60
 ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
 KEEP_FREED_MEMORY = {
     "MALLOC_MMAP_MAX_": "0",
@@ -61,19 +63,25 @@ def _in_order(
         while in_hand:
             yield in_hand.popleft().result()
     finally:
-        for future in in_hand:
-            future.cancel()
-        wait(in_hand)  # nobody goes on writing after the caller has been told of an error
+        # Nobody goes on writing after the caller has been told of an error; what was not begun need not be awaited.
+        wait([future for future in in_hand if not future.cancel()])
 
 
 @contextmanager
 def _processes(parallel: Parallel) -> Iterator[tuple[Executor, Callable[[], int]]]:
-    """Yield processes of this machine, which stay warm for the next work, and how many they are."""
-    executor = get_reusable_executor(max_workers=parallel.workers, env=ONE_THREAD | KEEP_FREED_MEMORY)
+    """Yield processes of this machine and how many they are."""
     try:
-        yield executor, lambda: parallel.workers
+        yield _pool(parallel.workers), lambda: parallel.workers
     except TerminatedWorkerError as error:
+        _pool.cache_clear()
         raise InputError(KILLED.format(f"fewer parallel.workers than {parallel.workers}")) from error
+
+
+@cache
+def _pool(workers: int) -> Executor:
+    """Return processes that stay for the next work, for starting them costs seconds, and leave when there is none."""
+    pool: Executor = ProcessPoolExecutor(workers, timeout=IDLE_SECONDS, env=ONE_THREAD | KEEP_FREED_MEMORY)
+    return pool
 
 
 @contextmanager

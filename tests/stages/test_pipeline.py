@@ -129,7 +129,7 @@ def edited(tmp_path):
 @pytest.mark.parametrize(
     ("stage", "name", "old", "new"),
     [
-        ("prepare", "audio/cleaning.py", "emphasized[1:] -= ", "emphasized[1:] += "),
+        ("prepare", "audio/cleaning.py", "emphasized[1:] += ", "emphasized[1:] -= "),
         ("features", "features/frontends.py", "0.5 - 0.5 * np.cos(phase)", "0.54 - 0.46 * np.cos(phase)"),
     ],
 )

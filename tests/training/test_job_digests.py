@@ -156,7 +156,9 @@ def test_a_new_source_file_changes_the_code_digest(package):
     assert code_digest.__wrapped__() != before
 
 
-@pytest.mark.parametrize("name", ["reporting/page.py", "tracking/runs.py", "serving/contract.py", "stages/repeat.py"])
+@pytest.mark.parametrize(
+    "name", ["cli.py", "workers.py", "reporting/page.py", "tracking/runs.py", "serving/contract.py", "stages/repeat.py"]
+)
 def test_what_changes_no_number_does_not_change_the_code_digest(package, name):
     before = code_digest.__wrapped__()
     (package / name).write_text("")

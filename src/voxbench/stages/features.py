@@ -52,7 +52,7 @@ def features(workspace: Workspace, name: str) -> None:
 def extract_shard(shard: Path, corpus: Corpus, folder: Path) -> int:
     """Write the features of one shard of prepared audio and return its rows; runs in a worker process."""
     torch.set_num_threads(1)
-    sources = [package_digest(["features"]), files_digest([shard], shard.parent)]
+    sources = [package_digest(["features", "stages/features.py"]), files_digest([shard], shard.parent)]
     key = digest([sources, corpus.features.model_dump(mode="json")])
     paths = {kind: folder / kind / shard.name for kind in KINDS}
     missing = {kind: path for kind, path in paths.items() if read_notes(path).get("key") != key}

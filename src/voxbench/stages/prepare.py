@@ -38,6 +38,7 @@ from voxbench.workers import spread
 
 LABELS = ("gender", "age_years", "age_group", "text", "attack")
 MISSING = "missing"
+CODE = ("audio", "features/store.py", "stages/prepare.py")
 Outcome = dict[str, Any]
 
 
@@ -96,7 +97,7 @@ def _sort_out(chunk: Sequence[Utterance], outcomes: Sequence[Outcome], kept: Row
 
 def prepare_shard(chunk: Sequence[Utterance], cleaning: Cleaning, path: Path) -> list[Outcome]:
     """Clean one shard's recordings and return what became of each; runs in a worker process."""
-    key = digest([package_digest(["audio", "features"]), cleaning.model_dump(mode="json")])
+    key = digest([package_digest(CODE), cleaning.model_dump(mode="json")])
     notes = read_notes(path)
     if notes.get("key") == key and _unchanged(chunk, notes["outcomes"]):
         finished: list[Outcome] = notes["outcomes"]
