@@ -10,6 +10,7 @@ Legend: waves are `(S,)`, S samples; N rows.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
@@ -146,7 +147,7 @@ def _design(sample_rate_hz: int, order: int, cutoff_hz: float) -> _LowPass:
 def _kernel(response: NDArray[np.float64]) -> _Kernel:
     """Transform a response over the block that costs least per sample: N where N = overlap ln(2 e N)."""
     overlap = response.size - 1
-    least = -overlap * special.lambertw(-1 / (2 * np.e * overlap), k=-1).real
+    least = -overlap * special.lambertw(-1 / (2 * math.e * overlap), k=-1).real
     block = fft.next_fast_len(int(np.ceil(least)), real=True)
     spectra = {np.dtype(kind): fft.rfft(response.astype(kind), block) for kind in (np.float32, np.float64)}
     return _Kernel(response.size, block, spectra)

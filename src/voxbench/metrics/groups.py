@@ -1,30 +1,44 @@
-"""Is a system equally good for everybody? The mean score of each group of speakers, with its uncertainty.
+"""Is a system equally good for everybody? The score of each group, with its uncertainty, and the gap between groups.
 
-A group is a combination of labels that occurs: a gender, or a gender x age group x language. Its interval
+A group is a combination of labels that occurs: a gender, or a gender x age group x language, or a range of a
+number (`in_bins`): duration, signal-to-noise ratio. The score is a mean over rows (`by_group`), or a metric of
+the trials of the group (`trials_by_group`), such as an EER; with a miss or false-alarm rate at one threshold for
+all, the gap is that of equalised odds (Hardt, Price and Srebro, "Equality of opportunity in supervised
+learning", NIPS 2016). Its interval
 resamples whole speakers (`voxbench.metrics.uncertainty`), because twenty recordings of one person say little
 about a group. A group of too few speakers is listed with its size and no interval, and takes no part in
 `worst_group` and `gap`.
 
 Each group draws from a generator of its own name, so its interval does not change when other groups come or go.
+A gap (`gap_of_means`, `gap_of_trials`) draws all groups from the same resamples instead, as groups may share
+speakers.
 
-Shape letters: N rows.
+Shape letters: N rows, G groups, R resamples, K speakers.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
 from voxbench import seeding
+from voxbench.metrics.gaps import Gap, gap_between
+from voxbench.metrics.group_labels import UNKNOWN as UNKNOWN
+from voxbench.metrics.group_labels import combinations
 from voxbench.metrics.inputs import Floats, Integers, cluster_indices, finite_numbers
 from voxbench.metrics.registries import UndefinedError
-from voxbench.metrics.uncertainty import clustered_mean_interval
+from voxbench.metrics.trial_bootstrap import Resampling, Trials, rows_of, trial_bootstrap, weighted_values
+from voxbench.metrics.uncertainty import cluster_weights, clustered_mean_interval
+from voxbench.metrics.weighted_detection import WeightedMetric
 from voxbench.schema import InputError
 
-# The word for a missing label; a label that is this word already means the same.
-UNKNOWN = "unknown"
 COLUMNS = ("rows", "clusters", "mean", "low", "high", "note")
+TRIAL_COLUMNS = ("metric", "rows", "targets", "clusters", "value", "low", "high", "undefined", "note")
+TOO_FEW = "too few speakers for an interval: {}, expected {} or more"
 
 
 def by_group(
@@ -65,16 +79,15 @@ def by_group(
     if min_clusters < 2:
         raise InputError(f"min_clusters must be at least 2, as an interval needs two speakers; found {min_clusters}")
     values_N, (_, cluster_N) = finite_numbers(values, "values"), cluster_indices(clusters)
-    _check_shapes(values_N, groups, cluster_N)
-    group_N, words = _combinations(groups)
+    _check_shapes(values_N, groups, cluster_N, COLUMNS)
+    group_N, words = combinations(groups)
     starts = np.cumsum(np.bincount(group_N))[:-1]
     report = []
     for rows, labels in zip(np.split(np.argsort(group_N, kind="stable"), starts), words, strict=True):
         speakers = len(np.unique(cluster_N[rows]))
         row = labels | {"rows": len(rows), "clusters": speakers, "mean": float(values_N[rows].mean())}
         if speakers < min_clusters:
-            note = f"too few speakers for an interval: {speakers}, expected {min_clusters} or more"
-            report.append(row | {"low": np.nan, "high": np.nan, "note": note})
+            report.append(row | {"low": np.nan, "high": np.nan, "note": TOO_FEW.format(speakers, min_clusters)})
             continue
         purpose = sorted(f"{column}={word}" for column, word in labels.items())
         generator = seeding.generator(seed, "groups", *purpose)
@@ -86,33 +99,167 @@ def by_group(
 
 
 def worst_group(table: pd.DataFrame, *, greater_is_better: bool) -> pd.Series:
-    """Return the row of a `by_group` table with the worst mean among groups that have an interval.
+    """Return the row with the worst mean of a `by_group` table, or the worst value of one metric's `trials_by_group`.
 
-    Of equal means the first row is taken. Undefined when no group has an interval.
+    Groups without an interval are left out; of equal ones the first row is taken. Undefined when none is left.
 
     >>> table = pd.DataFrame({"gender": ["female", "male"], "mean": [4.0, 5.0], "low": [3.0, 4.5]})
     >>> worst_group(table, greater_is_better=False)["gender"]
     'male'
     """
     large = _large_enough(table, 1)
-    worst = large["mean"].argmin() if greater_is_better else large["mean"].argmax()
+    figures = large[_figure(large)]
+    worst = figures.argmin() if greater_is_better else figures.argmax()
     return large.iloc[int(worst)]
 
 
 def gap(table: pd.DataFrame) -> float:
-    """Return the largest mean minus the smallest among the groups of a `by_group` table that have an interval.
+    """Return the largest mean (or value) minus the smallest among the groups of a table that have an interval.
 
-    Never negative, and above 0 by chance alone, the more so the more and the smaller the groups: read it
-    beside the intervals. Undefined with fewer than two such groups.
+    Never negative, and above 0 by chance alone, the more so the more and the smaller the groups: `gap_of_means`
+    and `gap_of_trials` say by how much. Undefined with fewer than two such groups.
 
     >>> gap(pd.DataFrame({"gender": ["female", "male"], "mean": [4.0, 5.5], "low": [3.0, 4.5]}))
     1.5
     """
-    means = _large_enough(table, 2)["mean"]
-    return float(means.max() - means.min())
+    large = _large_enough(table, 2)
+    figures = large[_figure(large)]
+    return float(figures.max() - figures.min())
 
 
-def _check_shapes(values_N: Floats, groups: pd.DataFrame, cluster_N: Integers) -> None:
+def in_bins(values: ArrayLike, edges: Sequence[float], unit: str) -> pd.Categorical:
+    """Return numbers (N,) as ordered words for a column of groups: bins by rising `edges`, the lower one inside.
+
+    The first bin is open below and the last above, so no number is lost; NaN, None and NA stay missing.
+
+    >>> list(in_bins([1.5, 2, 7.25, None], edges=[2, 5], unit="s"))
+    ['< 2 s', '2 to < 5 s', '>= 5 s', nan]
+    """
+    cuts = finite_numbers(edges, "edges")
+    if cuts.ndim != 1 or cuts.size == 0 or not (np.diff(cuts) > 0).all():
+        raise InputError(f"edges must be one or more rising numbers, found {list(edges)}")
+    column = pd.Series(values).infer_objects()
+    if column.notna().any() and (not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)):
+        raise InputError(f"bins need a column of numbers, found {column.dtype}; words are groups as they are")
+    numbers_N = pd.to_numeric(column).to_numpy(dtype=np.float64, na_value=np.nan)
+    ends = [f"{cut:.15g}" for cut in cuts]
+    between = [f"{low} to < {high} {unit}" for low, high in pairwise(ends)]
+    place_N = np.where(np.isnan(numbers_N), -1, np.searchsorted(cuts, numbers_N, side="right"))
+    words = [f"< {ends[0]} {unit}", *between, f">= {ends[-1]} {unit}"]
+    return pd.Categorical.from_codes(place_N, categories=words, ordered=True)
+
+
+def trials_by_group(
+    metrics: Mapping[str, WeightedMetric], trials: Trials, groups: pd.DataFrame, resampling: Resampling, seed: int
+) -> pd.DataFrame:
+    """Return one row per combination of labels that occurs and metric, each trial counting in exactly one group.
+
+    `groups` has a row per trial, as for `by_group`; what the group of a trial of two different speakers is, such
+    as a mixed one, is for the caller to say. After the labels come `metric`; `rows`, `targets` and `clusters`:
+    trials, target trials and different speakers; `value`; its `low` and `high` over draws of the group's
+    speakers; `undefined`: resamples without a value; `note`: why something is missing (NaN), or empty.
+
+    >>> from voxbench.metrics.trial_bootstrap import trials_of
+    >>> from voxbench.metrics.weighted_detection import weighted_auc
+    >>> trials = trials_of([3, 1, 2, 0], [1, 0, 1, 0], list("aabb"), list("abbc"))
+    >>> resampling = Resampling(resamples=50, level=0.9, min_speakers=5, max_undefined=0.1)
+    >>> noise = pd.DataFrame({"noise": in_bins([3.0, 4.0, 12.0, 20.0], edges=[10], unit="dB")})
+    >>> found = trials_by_group({"auc": weighted_auc}, trials, noise, resampling, seed=1)
+    >>> found[["noise", "targets", "clusters", "value", "low"]].to_numpy().tolist()
+    [['< 10 dB', 1, 2, 1.0, nan], ['>= 10 dB', 1, 2, 1.0, nan]]
+    """
+    _check_shapes(trials.scores, groups, trials.enroll, (*TRIAL_COLUMNS, "mean"))
+    group_N, words = combinations(groups)
+    report = []
+    for place, labels in enumerate(words):
+        part = rows_of(trials, np.flatnonzero(group_N == place))
+        size: dict[str, float | str] = {
+            "rows": len(part.scores),
+            "targets": int(part.is_target.sum()),
+            "clusters": len(part.speakers),
+        }
+        purpose = sorted(f"{column}={word}" for column, word in labels.items())
+        for name, metric in metrics.items():
+            generator = seeding.generator(seed, "groups", "trials", *purpose)
+            report.append({**labels, "metric": name, **size, **_figures(name, metric, part, resampling, generator)})
+    return pd.DataFrame(report, columns=[*groups.columns, *TRIAL_COLUMNS])
+
+
+def gap_of_means(
+    values: ArrayLike, groups: pd.DataFrame, clusters: ArrayLike, resampling: Resampling, seed: int
+) -> Gap:
+    """Return the gap between the means of the groups of `by_group`, with its interval and what chance makes of it.
+
+    Groups of fewer than `resampling.min_speakers` speakers take no part; fewer than two others is undefined. A
+    missing label is a group here too, and the smallest group decides how large a gap chance makes: choose rows.
+
+    >>> groups, resampling = pd.DataFrame({"gender": list("ffffmmmm")}), Resampling(200, 0.9, 4, 0.2)
+    >>> found = gap_of_means([1, 2, 1, 2, 8, 9, 8, 9], groups, list("abcdefgh"), resampling, seed=1)
+    >>> found.highest, found.lowest, found.interval.estimate, found.p < 0.05
+    ('gender=m', 'gender=f', 7.0, True)
+    """
+    values_N, (names, cluster_N) = finite_numbers(values, "values"), cluster_indices(clusters)
+    _check_shapes(values_N, groups, cluster_N, COLUMNS)
+    group_N, words = combinations(groups)
+    sums_GK, counts_GK = np.zeros((2, len(words), len(names)))
+    np.add.at(sums_GK, (group_N, cluster_N), values_N)
+    np.add.at(counts_GK, (group_N, cluster_N), 1)
+    large = np.flatnonzero((counts_GK > 0).sum(axis=1) >= resampling.min_speakers)
+    sums_GK, counts_GK = sums_GK[large], counts_GK[large]
+    parts = cluster_weights(len(names), resampling.resamples, _gap_generator(groups, seed))
+    with np.errstate(invalid="ignore"):
+        means_GR = np.hstack([(sums_GK @ part_RK.T) / (counts_GK @ part_RK.T) for part_RK in parts])
+    estimates_G = sums_GK.sum(axis=1) / counts_GK.sum(axis=1)
+    return gap_between([words[place] for place in large], estimates_G, means_GR, resampling, len(names))
+
+
+def gap_of_trials(
+    metric: WeightedMetric, trials: Trials, groups: pd.DataFrame, resampling: Resampling, seed: int
+) -> Gap:
+    """Return the gap between the groups of `trials_by_group` in one metric, otherwise as `gap_of_means`.
+
+    Groups on which the metric is undefined take no part.
+
+    >>> from voxbench.metrics.trial_bootstrap import trials_of
+    >>> from voxbench.metrics.weighted_detection import weighted_miss_rate
+    >>> trials = trials_of([1, 2, 2, 3, 3, 3], [1] * 6, list("abcdef"), list("abcdef"))
+    >>> groups, resampling = pd.DataFrame({"codec": list("xxxyyy")}), Resampling(200, 0.9, 3, 0.2)
+    >>> found = gap_of_trials(weighted_miss_rate(2.5), trials, groups, resampling, seed=1)
+    >>> found.highest, found.lowest, found.interval.estimate
+    ('codec=x', 'codec=y', 1.0)
+    """
+    _check_shapes(trials.scores, groups, trials.enroll, (*TRIAL_COLUMNS, "mean"))
+    group_N, words = combinations(groups)
+    kept, estimates, values = [], [], []
+    for place, labels in enumerate(words):
+        part = rows_of(trials, np.flatnonzero(group_N == place))
+        estimate = _value(metric, part)
+        if len(part.speakers) < resampling.min_speakers or not np.isfinite(estimate):
+            continue
+        # One generator state for every group, so that all see the same draws of all speakers.
+        draws = cluster_weights(len(trials.speakers), resampling.resamples, _gap_generator(groups, seed))
+        own = np.searchsorted(trials.speakers, part.speakers)
+        kept.append(labels)
+        estimates.append(estimate)
+        values.append(weighted_values([metric], part, (drawn_RK[:, own] for drawn_RK in draws))[0])
+    return gap_between(kept, np.array(estimates), np.array(values), resampling, len(trials.speakers))
+
+
+def _figures(
+    name: str, metric: WeightedMetric, part: Trials, resampling: Resampling, generator: np.random.Generator
+) -> dict[str, float | str]:
+    """Return the value of a group and its interval, or why they are missing."""
+    figures: dict[str, float | str] = {"value": _value(metric, part), "low": np.nan, "high": np.nan, "undefined": 0}
+    if len(part.speakers) < resampling.min_speakers:
+        return figures | {"note": TOO_FEW.format(len(part.speakers), resampling.min_speakers)}
+    try:
+        found = trial_bootstrap({name: metric}, part, resampling, generator)[name]
+    except UndefinedError as error:
+        return figures | {"note": str(error)}
+    return figures | {"low": found.low, "high": found.high, "undefined": found.undefined, "note": ""}
+
+
+def _check_shapes(values_N: Floats, groups: pd.DataFrame, cluster_N: Integers, own: Sequence[str]) -> None:
     """Refuse columns of different lengths and columns of `groups` that the result could not name."""
     if values_N.shape != cluster_N.shape:
         raise InputError(f"clusters has {len(cluster_N)} rows but values has shape {values_N.shape}")
@@ -121,47 +268,30 @@ def _check_shapes(values_N: Floats, groups: pd.DataFrame, cluster_N: Integers) -
     columns = list(groups.columns)
     if not columns:
         raise InputError("groups must have at least one column, such as gender; found none")
-    if taken := [column for column in columns if column in COLUMNS]:
+    if taken := [column for column in columns if column in own]:
         raise InputError(f"the result has a column {taken[0]!r} of its own: rename that column of groups")
     if not groups.columns.is_unique:
         raise InputError(f"groups must have each column once, found {', '.join(map(str, columns))}")
 
 
-def _combinations(groups: pd.DataFrame) -> tuple[Integers, list[dict[str, str]]]:
-    """Return the place (N,) of each row among the combinations that occur, in order, and their labels."""
-    group_N = np.zeros(len(groups), dtype=np.int64)
-    place_of, words_of = {}, {}
-    for column in groups.columns:
-        place_of[column], words_of[column] = _labels(groups[column])
-        # Numbering what occurs after every column keeps the product below N^2.
-        group_N = np.unique(group_N * len(words_of[column]) + place_of[column], return_inverse=True)[1]
-    first_rows = np.unique(group_N, return_index=True)[1]
-    return group_N, [{c: words_of[c][place_of[c][row]] for c in groups.columns} for row in first_rows]
+def _value(metric: WeightedMetric, trials: Trials) -> float:
+    """Return a metric of trials as they are, NaN where it is undefined."""
+    return float(weighted_values([metric], trials, [np.ones((1, len(trials.speakers)))])[0, 0])
 
 
-def _labels(column: pd.Series) -> tuple[Integers, list[str]]:
-    """Return the place (N,) of each row's label among the words of a column, in order, `UNKNOWN` last."""
-    categorical = column.astype("category").cat
-    labels = categorical.categories.tolist()
-    kinds = {type(label) for label in labels}
-    if kinds and kinds not in ({str}, {int}, {bool}):
-        found = ", ".join(sorted(kind.__name__ for kind in kinds))
-        raise InputError(
-            f"the labels of {column.name!r} must all be strings, all integers or all booleans, found {found}; "
-            "name ranges of a number by words first"
-        )
-    words = [str(label) for label in labels]
-    place_N = categorical.codes.to_numpy(dtype=np.int64, copy=True)
-    missing_N = place_N < 0
-    if UNKNOWN in words:
-        missing_N |= place_N == words.index(UNKNOWN)
-    place_N[missing_N] = len(words)
-    return place_N, [*words, UNKNOWN]
+def _gap_generator(groups: pd.DataFrame, seed: int) -> np.random.Generator:
+    """Return the generator of all groups of a gap; the order of the columns does not count."""
+    return seeding.generator(seed, "groups", "gap", *sorted(map(str, groups.columns)))
+
+
+def _figure(table: pd.DataFrame) -> str:
+    """Return which column of a report is compared."""
+    return "mean" if "mean" in table.columns or "value" not in table.columns else "value"
 
 
 def _large_enough(table: pd.DataFrame, groups: int) -> pd.DataFrame:
     """Return the rows of a report that have an interval; fewer than `groups` of them is undefined."""
-    if missing := [column for column in ("mean", "low") if column not in table.columns]:
+    if missing := [column for column in (_figure(table), "low") if column not in table.columns]:
         raise InputError(f"the table lacks {', '.join(missing)}; expected a table of by_group")
     large = table[table["low"].notna()]
     if len(large) < groups:

@@ -6,12 +6,14 @@ pingouin 0.7: its interval is rounded to two decimals and its `cohen_d` pools th
 both are computed here; its exact signed-rank null ignores ties, so tied differences use the permutation null
 of the midranks.
 
-The tests say what the spread over training seeds supports on one fixed test set. They say nothing about other
-speakers; `voxbench.metrics.uncertainty` does.
+`compare_pairs` says what the spread over training seeds supports on one fixed test set, and nothing about other
+speakers. `permutation_test` says the opposite: what the spread over speakers supports for two fixed systems
+(`voxbench.metrics.sign_flips`).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -20,6 +22,7 @@ import pingouin
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from voxbench.metrics.sign_flips import contributions, sign_flips
 from voxbench.schema import InputError
 
 Floats = NDArray[np.float64]
@@ -34,6 +37,9 @@ RESOLUTION = 1e-12
 IDENTICAL = "identical values for every seed"
 CONSTANT = "the same difference for every seed: the t-test is undefined"
 UNREACHABLE = "too few seeds for this power at any difference below 10 standard deviations"
+NO_DIFFERENCE = "no speaker has a difference"
+SAME_DIFFERENCE = "the same difference for every speaker: no effect size"
+COARSE = "too few speakers for this level: the smallest possible p is {:.3g}"
 
 
 def compare_pairs(values: pd.DataFrame, level: float, power: float) -> pd.DataFrame:
@@ -61,9 +67,7 @@ def compare_pairs(values: pd.DataFrame, level: float, power: float) -> pd.DataFr
     >>> table[["mean_difference", "t", "p_t", "p_wilcoxon", "cohen_dz"]].round(4).to_numpy().tolist()
     [[0.02, 3.4641, 0.0742, 0.25, 2.0]]
     """
-    for name, fraction in (("level", level), ("power", power)):
-        if not 0 < fraction < 1:
-            raise InputError(f"{name} must lie between 0 and 1, found {fraction}")
+    _check_fractions(level, power)
     systems = _by_seed(values)
     rows = [_compare((a, b), systems, level, power) for a, b in combinations(systems, 2)]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
@@ -83,6 +87,85 @@ def holm(p_values: ArrayLike) -> Floats:
         return given.copy()
     # The alpha only makes the accept/reject column, which is not used.
     return np.asarray(pingouin.multicomp(given, alpha=0.05, method="holm")[1])
+
+
+@dataclass(frozen=True, slots=True)
+class PermutationTest:
+    """A paired test over `clusters` speakers, see `permutation_test`; NaN is what is undefined, `note` says why."""
+
+    mean_difference: float
+    p: float
+    clusters: int
+    patterns: int
+    exact: bool
+    smallest_p: float
+    cohen_dz: float
+    smallest_detectable: float
+    note: str
+
+
+def permutation_test(
+    values_a: ArrayLike,
+    values_b: ArrayLike,
+    clusters: ArrayLike,
+    *,
+    permutations: int,
+    level: float,
+    power: float,
+    generator: np.random.Generator,
+) -> PermutationTest:
+    """Test the mean of a - b over rows by exchanging the two systems for whole speakers, two-sided.
+
+    `values_a` and `values_b` (N,) are scores of the same rows, in one unit, and `clusters` (N,) the speakers. A
+    speaker weighs as much as it has rows, as in `paired_difference_interval`.
+
+    - `p`, `patterns`, `exact`, `smallest_p`: see `voxbench.metrics.sign_flips.sign_flips`.
+    - `cohen_dz`: mean / sd over speakers of what each contributes, K / N times its sum of differences.
+    - `smallest_detectable`: the mean difference that a t-test on these contributions, which the permutation test
+      equals for many speakers, would find with probability `power` at alpha = 1 - level.
+
+    Fewer than two speakers, rows that differ and NaN raise `InputError`.
+
+    >>> found = permutation_test(
+    ...     [3, 4, 5, 6], [1, 3, 2, 5], list("abcd"),
+    ...     permutations=100, level=0.95, power=0.8, generator=np.random.default_rng(1),
+    ... )
+    >>> found.mean_difference, found.p, found.exact, found.note
+    (1.75, 0.125, True, 'too few speakers for this level: the smallest possible p is 0.125')
+    """
+    _check_fractions(level, power)
+    share_K = contributions(values_a, values_b, clusters)
+    mean, sd = float(share_K.mean()), float(share_K.std(ddof=1))
+    found = sign_flips(share_K, permutations, generator)
+    cohen_dz = detectable = float("nan")
+    if not share_K.any():
+        note = NO_DIFFERENCE
+    elif sd <= RESOLUTION * abs(mean):
+        note = SAME_DIFFERENCE
+    else:
+        cohen_dz = mean / sd
+        detectable = sd * float(pingouin.power_ttest(n=len(share_K), power=power, alpha=1 - level, contrast="paired"))
+        note = UNREACHABLE.replace("seeds", "speakers") if np.isnan(detectable) else ""
+    if share_K.any() and found.smallest_p > 1 - level:
+        detectable, note = float("nan"), COARSE.format(found.smallest_p)
+    return PermutationTest(
+        mean_difference=mean,
+        p=found.p,
+        clusters=len(share_K),
+        patterns=found.patterns,
+        exact=found.exact,
+        smallest_p=found.smallest_p,
+        cohen_dz=cohen_dz,
+        smallest_detectable=detectable,
+        note=note,
+    )
+
+
+def _check_fractions(level: float, power: float) -> None:
+    """Refuse percentages and certainties."""
+    for name, fraction in (("level", level), ("power", power)):
+        if not 0 < fraction < 1:
+            raise InputError(f"{name} must lie between 0 and 1, found {fraction}")
 
 
 def _by_seed(values: pd.DataFrame) -> dict[str, Floats]:

@@ -69,11 +69,11 @@ def cluster_bootstrap(
     estimate = float(statistic(*tables))
     rows_N = np.arange(len(cluster_N))
     values = []
-    for weights_RK in _weights(total, resamples, generator):
+    for weights_RK in cluster_weights(total, resamples, generator):
         for weight_K in weights_RK:
             drawn = np.repeat(rows_N, weight_K[cluster_N])
             values.append(_value_or_nan(statistic, [table[drawn] for table in tables]))
-    return _interval(estimate, np.array(values), level, total)
+    return percentile_interval(estimate, np.array(values), level, total)
 
 
 def clustered_mean_interval(
@@ -101,8 +101,8 @@ def clustered_mean_interval(
         raise InputError(f"clusters has {len(cluster_N)} rows but values has shape {values_N.shape}")
     sum_K = np.bincount(cluster_N, weights=values_N, minlength=total)
     count_K = np.bincount(cluster_N, minlength=total)
-    means = [weights @ sum_K / (weights @ count_K) for weights in _weights(total, resamples, generator)]
-    return _interval(float(values_N.mean()), np.concatenate(means), level, total)
+    means = [weights @ sum_K / (weights @ count_K) for weights in cluster_weights(total, resamples, generator)]
+    return percentile_interval(float(values_N.mean()), np.concatenate(means), level, total)
 
 
 def paired_difference_interval(
@@ -162,8 +162,14 @@ def _cluster_indices(clusters: ArrayLike) -> tuple[NDArray[np.int64], int]:
     return cluster_N, len(distinct)
 
 
-def _weights(clusters: int, resamples: int, generator: np.random.Generator) -> Iterator[NDArray[np.int64]]:
-    """Yield how often each cluster is drawn, (R, K) by parts of bounded size."""
+def cluster_weights(clusters: int, resamples: int, generator: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+    """Yield how often each cluster is drawn in each resample, (R, K) by parts of bounded size.
+
+    Every row sums to `clusters`. The draws depend on the generator alone, not on the size of the parts.
+
+    >>> [part.tolist() for part in cluster_weights(3, 2, np.random.default_rng(1))]
+    [[[1, 2, 0], [0, 3, 0]]]
+    """
     if resamples < 1:
         raise InputError(f"resamples must be at least 1, found {resamples}")
     part = max(1, WEIGHTS_AT_ONCE // clusters)
@@ -180,8 +186,15 @@ def _value_or_nan(statistic: Callable[..., float], tables: list[NDArray[np.gener
         return float("nan")
 
 
-def _interval(estimate: float, values_R: NDArray[np.float64], level: float, clusters: int) -> Interval:
-    """Return the central `level` of the defined values."""
+def percentile_interval(estimate: float, values_R: NDArray[np.float64], level: float, clusters: int) -> Interval:
+    """Return the central `level` of the values (R,) of resamples that are finite; the others are counted.
+
+    Undefined when the estimate is not finite or no value is.
+
+    >>> found = percentile_interval(2.0, np.array([1.0, 2.0, 3.0, np.nan]), level=0.5, clusters=9)
+    >>> found.low, found.high, found.undefined
+    (1.5, 2.5, 1)
+    """
     if not 0 < level < 1:
         raise InputError(f"level must lie between 0 and 1, found {level}; 95 % is 0.95")
     if not np.isfinite(estimate):
