@@ -18,7 +18,7 @@ FLOORS = (
     ("config", "archives", "downloads"),
     ("audio", "models", "metrics", "workers"),
     ("corpora", "features", "tasks"),
-    ("training",),
+    ("training", "evaluation"),
     ("tracking", "serving", "reporting"),
     ("stages",),
     ("cli",),

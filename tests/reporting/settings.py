@@ -67,7 +67,17 @@ def params() -> Params:
                     "augmented": {"split": None, "training": {"augmentation": {"probability": 0.5}}},
                 },
             },
-            "report": {"level": 0.95, "resamples": 60, "power": 0.8, "min_group_speakers": 3, "seed": 42},
+            "decisions": {
+                "calibration": {"map": "affine", "p_target": 0.5, "ridge": 0.001, "smoothing": 1, "quality": None},
+                "policies": {"bayes": {"policy": "bayes", "p_target": 0.5, "c_miss": 1, "c_fa": 1}},
+                "policy": "bayes",
+            },
+            "evaluation": {
+                "costs": ({"p_target": 0.05, "c_miss": 1, "c_fa": 1},),
+                "draws": 10_000_000,
+                "max_undefined": 0.05,
+            },
+            "report": {"level": 0.95, "resamples": 60, "power": 0.8, "min_group_speakers": 3, "bins": {}, "seed": 42},
             "parallel": {"backend": "loky", "scheduler": None, "workers": 1, "rows_per_shard": 64},
         }
     )

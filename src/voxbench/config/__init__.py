@@ -2,6 +2,7 @@
 
 from voxbench.config.base import Section, Trainable, changed
 from voxbench.config.corpora import Cleaning, Corpus, Features, Splitting, Twin
+from voxbench.config.decisions import CalibrationSettings, Decisions, Evaluation, OperatingCosts
 from voxbench.config.learning import (
     Ablation,
     Augmentation,
@@ -22,12 +23,16 @@ __all__ = [
     "Ablation",
     "Augmentation",
     "Benchmark",
+    "CalibrationSettings",
     "Cleaning",
     "Corpus",
+    "Decisions",
+    "Evaluation",
     "Features",
     "Finetune",
     "Learning",
     "Parallel",
+    "OperatingCosts",
     "Params",
     "Range",
     "Repeat",

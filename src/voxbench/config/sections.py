@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from voxbench.config.base import Changes, Count, Name, Section, changed
 from voxbench.config.corpora import Corpus, Twin
+from voxbench.config.decisions import Decisions, Evaluation
 from voxbench.config.learning import Ablation, Finetune, Repeat, Selection, Study, Training
 from voxbench.registry import closest
 from voxbench.schema import InputError
@@ -31,13 +33,23 @@ class Benchmark(Section):
     override: dict[str, Changes]
 
 
+def _rising(edges: tuple[float, ...]) -> tuple[float, ...]:
+    if any(left >= right for left, right in pairwise(edges)):
+        raise ValueError(f"edges must rise, found {list(edges)}")
+    return edges
+
+
 class Report(Section):
-    """How uncertainty is stated; groups smaller than `min_group_speakers` are listed without figures."""
+    """How uncertainty is stated; groups smaller than `min_group_speakers` are listed without figures.
+
+    `bins` names columns of numbers and the rising edges that make groups of them.
+    """
 
     level: Annotated[float, Field(gt=0.5, lt=1)]
     resamples: Count
     power: Annotated[float, Field(gt=0.5, lt=1)]
     min_group_speakers: Count
+    bins: dict[str, Annotated[tuple[float, ...], Field(min_length=1), AfterValidator(_rising)]]
     seed: int
 
 
@@ -83,6 +95,8 @@ class Params(Section):
     finetune: Finetune
     repeat: Repeat
     ablation: Ablation
+    decisions: Decisions
+    evaluation: Evaluation
     report: Report
     parallel: Parallel
 

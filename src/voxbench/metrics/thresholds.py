@@ -10,8 +10,8 @@ A trial is accepted when score >= threshold. Three policies:
 
 The first two need scores of the same kind at fitting and at deciding, raw or calibrated. `EerPoint` and `FixedFar`
 choose among the distinct scores seen and, to reject everything, the next number above the highest: equal scores
-stand on one side of a threshold together, and the order of the trials changes nothing. Policies and thresholds
-are frozen records, as JSON by `record.model_dump(mode="json")`, read back by `policy_from` and `threshold_from`.
+stand on one side of a threshold together, and the order of the trials changes nothing. Policies (they are sections
+of `params.yaml`) and thresholds are frozen records, as JSON by `record.model_dump(mode="json")`, read back by `policy_from` and `threshold_from`.
 
 Shape letters: T distinct scores and the point that rejects everything.
 """
@@ -20,48 +20,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
+from pydantic import FiniteFloat, TypeAdapter, ValidationError
 
-from voxbench.config.base import Count, Fraction, Probability, Section
+from voxbench.config.base import Count, Probability, Section
+from voxbench.config.decisions import Bayes, EerPoint, FixedFar, Policy
 from voxbench.metrics.inputs import finite_numbers
 from voxbench.metrics.operating_points import OperatingPoints, both_classes
 from voxbench.schema import InputError
 
-Cost = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Record = TypeVar("Record")
-
-
-class EerPoint(Section):
-    """The score with the smallest |P_miss - P_fa|; of equal ones that of the smaller sum, then the highest."""
-
-    policy: Literal["eer_point"] = "eer_point"
-
-
-class Bayes(Section):
-    """The Bayes threshold for log-likelihood ratios, a prior of targets and the costs of both errors."""
-
-    policy: Literal["bayes"] = "bayes"
-    p_target: Annotated[float, Field(gt=0, lt=1)]
-    c_miss: Cost
-    c_fa: Cost
-
-
-class FixedFar(Section):
-    """The lowest score with P_fa <= `rate`.
-
-    Nontargets are accepted one by one (tied ones together), so a rate between two that occur gives the lower: below
-    1 / nontargets that is a rate of zero, which says little about the rate asked for; `Threshold.nontargets` tells.
-    """
-
-    policy: Literal["fixed_far"] = "fixed_far"
-    rate: Fraction
-
-
-Policy = Annotated[EerPoint | Bayes | FixedFar, Field(discriminator="policy")]
 
 
 class Threshold(Section):
