@@ -11,7 +11,8 @@ A trial is accepted when score >= threshold. Three policies:
 The first two need scores of the same kind at fitting and at deciding, raw or calibrated. `EerPoint` and `FixedFar`
 choose among the distinct scores seen and, to reject everything, the next number above the highest: equal scores
 stand on one side of a threshold together, and the order of the trials changes nothing. Policies (they are sections
-of `params.yaml`) and thresholds are frozen records, as JSON by `record.model_dump(mode="json")`, read back by `policy_from` and `threshold_from`.
+of `params.yaml`) and thresholds are frozen records, as JSON by `record.model_dump(mode="json")`, read back by
+`policy_from` and `threshold_from`.
 
 Shape letters: T distinct scores and the point that rejects everything.
 """
