@@ -30,7 +30,14 @@ METRICS: Registry[Metric] = Registry("metric")
 
 
 def metric(kind: ScoreKind, *, greater_is_better: bool) -> Callable[[MetricFunction], MetricFunction]:
-    """Return a decorator that registers a function under its own name and leaves it unchanged."""
+    """Return a decorator that registers a function under its own name and leaves it unchanged.
+
+    A second function of one name raises `ValueError`.
+
+    >>> from voxbench.metrics import METRICS
+    >>> METRICS["accuracy"].greater_is_better, METRICS["mae"].kind.value
+    (True, 'value')
+    """
 
     def register(function: MetricFunction) -> MetricFunction:
         METRICS.add(function.__name__, Metric(function.__name__, kind, function, greater_is_better))
@@ -40,7 +47,12 @@ def metric(kind: ScoreKind, *, greater_is_better: bool) -> Callable[[MetricFunct
 
 
 def metrics_of(kind: ScoreKind) -> list[Metric]:
-    """Return the metrics of score tables of one kind, in order of registration."""
+    """Return the metrics of score tables of one kind, in order of registration.
+
+    >>> import voxbench.metrics
+    >>> [entry.name for entry in metrics_of(ScoreKind.TEXT)]
+    ['wer', 'cer']
+    """
     return [METRICS[name] for name in METRICS if METRICS[name].kind is kind]
 
 
