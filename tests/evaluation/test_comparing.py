@@ -63,7 +63,7 @@ def test_the_speakers_of_both_sides_are_counted():
     assert len(set(first.speakers[0])) == 2
     assert found.interval.clusters == len(set(np.concatenate(first.speakers))) == 12
     one = reordered(every, np.flatnonzero(every.speakers[0] == "id000"))
-    assert by_name(compare(one, second_of(one, gap=1.0), settings()))["eer"].interval.clusters == 12
+    assert "undefined on" in by_name(compare(one, second_of(one, gap=1.0), settings()))["eer"].reason
 
 
 def test_a_system_beside_itself_differs_in_nothing():
