@@ -31,7 +31,7 @@ from voxbench.reporting.finalists import (
 from voxbench.reporting.groups import group_errors
 from voxbench.reporting.published import published_figures
 from voxbench.reporting.quantities import NARROW_SPACE, counted
-from voxbench.reporting.scored import AUC, Bootstrap, Bounded, Scored
+from voxbench.reporting.scored import AUC, Bootstrap, Bounded, Scored, people
 from voxbench.tasks import Task
 
 __all__ = ["AUC", "Evidence", "Finalist", "Question", "Scored", "Sources", "Spread", "gather"]
@@ -68,7 +68,7 @@ class Evidence:
     @property
     def measured(self) -> list[Metric]:
         """Return the metrics of the task's kind, the one of selection first; of two classes only, the AUC."""
-        metrics = metrics_of(self.task.score_kind)
+        metrics = metrics_of(self.task.score_kind, ordered=self.task.ordered)
         shown = [metric for metric in metrics if metric.name != AUC or len(self.task.classes) == 2]
         return sorted(shown, key=lambda metric: metric.name != self.metric.name)
 
@@ -110,7 +110,7 @@ class Evidence:
     @cached_property
     def speakers(self) -> int:
         """Return the number of speakers of the test rows."""
-        return len(set(self.finalists[0].tuned.speakers))
+        return people(self.finalists[0].tuned.rows)
 
     @cached_property
     def ranked(self) -> list[Finalist]:

@@ -25,6 +25,7 @@ from voxbench.reporting.figures_comparisons import (
     seeds_figure,
     variants_figure,
 )
+from voxbench.reporting.figures_costs import costs_figure
 from voxbench.reporting.figures_values import age_figure, estimates_figure
 from voxbench.reporting.quantities import count, counted, quantity
 from voxbench.schema import ScoreKind
@@ -46,6 +47,7 @@ def figures_of(evidence: Evidence) -> dict[str, Figure]:
         make += [confusion_figure, *([roc_figure] if len(evidence.task.classes) == 2 else []), reliability_figure]
     make += [groups_figure] if len(evidence.groups) else []
     make += [variants_figure] if len(evidence.variants) else []
+    make += [] if evidence.inherited else [costs_figure]
     return {figure.name: figure for figure in (each(evidence) for each in [*make, curves_figure])}
 
 
