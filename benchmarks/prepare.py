@@ -7,7 +7,8 @@
 The chains (`prepare_chains`) and the parts of the floor (`prepare_floor`) take turns on every file, and for each file
 the shortest of the repeats counts. Times are CPU time of the process, user and system, so that neighbours on the
 machine count as little as they can; files lie in the page cache, and freed memory stays in the process. Real-time
-factors are seconds of audio for each of these seconds.
+factors are seconds of audio for each of these seconds. The chains end with features; the traces that the prepare stage
+notes besides (`voxbench.audio.traces`), and its hashes, are in `--scale` alone.
 """
 
 from __future__ import annotations

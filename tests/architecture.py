@@ -42,6 +42,7 @@ NEVER_IN = {"torch": (*TORCHLESS, "workers")}
 HEAVY = {"lightning", "mlflow", "optuna", "torch"}
 STARTS_WITHOUT = {
     "cli": HEAVY,
+    "stages.evaluate": HEAVY,
     "stages.synthesize": HEAVY,
     "stages.prepare": HEAVY,
     "stages.features": HEAVY - {"torch"},

@@ -51,7 +51,7 @@ def test_every_command_has_help_with_an_example_that_works(name, capsys):
 
 def test_the_commands_are_the_stages_and_what_a_user_does_between_them():
     stages = ["synthesize", "prepare", "mix", "features", "select", "finetune", "repeat", "ablate", "cross", "report"]
-    assert {*stages, "profile", "weights"} <= set(COMMANDS)
+    assert {*stages, "evaluate", "profile", "weights"} <= set(COMMANDS)
 
 
 def test_the_overview_names_every_command(capsys):
@@ -79,6 +79,8 @@ def test_the_version_is_printed(capsys):
         ["weights"],
         ["weights", "fetch"],
         ["weights", "fetsh", "resnet18"],
+        ["evaluate", "--kind", "value", "--scores", "x"],
+        ["evaluate", "--kind", "valu", "--scores", "x", "--output", "y"],
     ],
 )
 def test_wrong_usage_is_status_2(words, capsys):

@@ -10,10 +10,10 @@ import errno
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from voxbench import __version__
-from voxbench.schema import InputError
+from voxbench.schema import InputError, ScoreKind
 from voxbench.stages.workspace import Workspace, open_workspace
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -21,11 +21,13 @@ LOCKED = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 class Option(NamedTuple):
-    """An option of a command: a switch, or one that takes a value of a type."""
+    """An option of a command: a switch, or one that takes a value of a type, of certain words, or must be given."""
 
     name: str
     purpose: str
     takes: type | None = None
+    choices: tuple[str, ...] | None = None
+    required: bool = False
 
 
 class Command(NamedTuple):
@@ -109,6 +111,13 @@ def _cross(workspace: Workspace, arguments: argparse.Namespace) -> None:
     cross(workspace)
 
 
+def _evaluate(workspace: Workspace, arguments: argparse.Namespace) -> None:
+    from voxbench.stages.evaluate import EvaluateOptions, evaluate
+
+    named = {option.name.replace("-", "_") for option in EVALUATE_OPTIONS}
+    evaluate(workspace, EvaluateOptions(**{name: getattr(arguments, name) for name in named}))
+
+
 def _weights(workspace: Workspace, arguments: argparse.Namespace) -> None:
     from voxbench.stages.weights import fetch_weights
 
@@ -129,6 +138,22 @@ def _profile(workspace: Workspace, arguments: argparse.Namespace) -> None:
 
 
 ROOT = Option("root", "a folder other than that of params.yaml; needed where CORPUS is a reader, not a row", Path)
+EVALUATE_OPTIONS = (
+    Option("scores", "the score file: csv, tsv, txt, npy or parquet", Path, required=True),
+    Option("output", "a new folder, or one that this command wrote", Path, required=True),
+    Option("kind", "what the scores are; --task says it, too", str, tuple(map(str, ScoreKind))),
+    Option("task", "detection as that field reports it", str, ("speaker_verification", "anti_spoofing")),
+    Option("labels", "trial list, protocol or table with the truth, where the score file lacks it", Path),
+    Option("columns", "names of the score file's columns, a,b,c, where it has no header", str),
+    Option("utterances", "file with the names of an array's rows, one in a line", Path),
+    Option("split", "evaluate the rows of this split alone", str),
+    Option("groups", "columns to group by, a,b,c; without it the usual ones", str),
+    Option("dev-scores", "scores of development rows: calibration and thresholds are fitted there", Path),
+    Option("dev-labels", "their labels", Path),
+    Option("dev-split", "their split; without --dev-scores another split of --scores", str),
+    Option("asv-scores", "scores of the speaker verifier, for the t-DCF", Path),
+    Option("asv-rates", "a verifier by its published errors, such as asvspoof2019-la-eval", str),
+)
 COMMANDS = {
     "doctor": Command(
         "say whether a corpus on disk is complete and usable, and how to mend it",
@@ -159,6 +184,13 @@ COMMANDS = {
     "repeat": Command("train every finalist with every seed and test", ("benchmark",), "age-timit", _repeat),
     "ablate": Command("train variants of a benchmark's finalists", ("benchmark",), "age-timit", _ablate),
     "cross": Command("test every benchmark's best network on every corpus", (), "", _cross),
+    "evaluate": Command(
+        "measure a score file, whoever made it: intervals, groups, thresholds, figures, one page",
+        (),
+        "--task anti_spoofing --scores scores.txt --labels protocol.txt --output results/anti-spoofing",
+        _evaluate,
+        EVALUATE_OPTIONS,
+    ),
     "report": Command("write reports/index.html and reports/metrics.json", (), "", _report),
     "profile": Command("replace values of params.yaml by those of a profile", ("profile",), "paper", _profile),
     "weights": Command("fetch ImageNet weights, checked by hash", ("action", "model..."), "fetch resnet18", _weights),
@@ -177,6 +209,8 @@ def build_parser() -> argparse.ArgumentParser:
     for name, command in COMMANDS.items():
         example = f"example: voxbench {name} {command.example}".rstrip()
         one = commands.add_parser(name, help=command.purpose, description=command.purpose, epilog=example)
+        # The example stays on one line, to be copied.
+        one.formatter_class = argparse.RawDescriptionHelpFormatter
         shown = command.example.split()
         for number, word in enumerate(command.arguments):
             if word == "action":
@@ -185,10 +219,12 @@ def build_parser() -> argparse.ArgumentParser:
             several = "*" if word.startswith("[") else "+" if word.endswith("...") else None
             one.add_argument(word.strip("[]."), nargs=several, help=f"its name, e.g. {shown[number]}")
         for option in command.options:
+            flag = f"--{option.name}"
             if option.takes is None:
-                one.add_argument(f"--{option.name}", action="store_true", help=option.purpose)
-            else:
-                one.add_argument(f"--{option.name}", type=option.takes, help=option.purpose)
+                one.add_argument(flag, action="store_true", help=option.purpose)
+                continue
+            takes: dict[str, Any] = {"type": option.takes, "choices": option.choices, "required": option.required}
+            one.add_argument(flag, help=option.purpose, **takes)
         one.set_defaults(run=command.run)
     return parser
 

@@ -1,8 +1,5 @@
 """The twin of ASVspoof 2019: read back, and without a shortcut from duration, level or silence to the class."""
 
-import os
-import subprocess
-import sys
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -11,7 +8,7 @@ import pytest
 import soundfile
 from scipy.stats import ks_2samp
 
-from corpora.twin_trees import BASE, changed, tree_hashes
+from corpora.twin_trees import BASE, changed, tree_hashes, write_in_another_process
 from voxbench.audio.attacks import attacks
 from voxbench.audio.replay import ATTACKS
 from voxbench.corpora.asv_scores import identify_asv_scores, read_asv_scores, require_same_set
@@ -198,15 +195,9 @@ def test_drawn_scores_rank_target_over_spoof_over_nontarget(la):
 
 @pytest.mark.slow
 def test_same_seed_same_bytes_in_another_process_and_other_seed_other_bytes(la, pa, tmp_path):
-    program = (
-        "import sys; from pathlib import Path; from voxbench.corpora.asvspoof2019_twin import write_twin;"
-        "from voxbench.config import Twin;"
-        f"write_twin(Path(sys.argv[1]), Twin.model_validate({LA.model_dump(mode='json')!r}));"
-        f"write_twin(Path(sys.argv[2]), Twin.model_validate({PA.model_dump(mode='json')!r}))"
-    )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "7"}
     again = [tmp_path / "la", tmp_path / "pa"]
-    subprocess.run([sys.executable, "-c", program, *map(str, again)], check=True, env=environment)
+    for settings, root in zip((LA, PA), again, strict=True):
+        write_in_another_process(settings, root)
     assert [tree_hashes(root) for root in again] == [tree_hashes(la), tree_hashes(pa)]
     write_twin(tmp_path / "other", changed(PA, seed=2))
     flac = [{value for name, value in tree_hashes(root).items() if "flac" in name} for root in (pa, tmp_path / "other")]

@@ -1,9 +1,6 @@
 """The twin of Common Voice: its tables, its voices, its clips."""
 
 import csv
-import os
-import subprocess
-import sys
 import unicodedata
 from collections import Counter
 
@@ -11,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from corpora.twin_trees import BASE, changed, tree_hashes
+from corpora.twin_trees import BASE, changed, tree_hashes, write_in_another_process
 from voxbench.audio import load_audio
 from voxbench.audio.voices import draw_voice, speak
 from voxbench.corpora import read_corpus, twins
@@ -165,13 +162,7 @@ def test_voices_are_drawn_for_the_sex_and_age_of_the_speaker(tmp_path, monkeypat
 
 @pytest.mark.slow
 def test_same_seed_same_bytes_in_another_process_and_other_seed_other_bytes(russian, tmp_path):
-    program = (
-        "import sys; from pathlib import Path; from voxbench.corpora.common_voice_twin import write_twin;"
-        "from voxbench.config import Twin;"
-        f"write_twin(Path(sys.argv[1]), Twin.model_validate({RUSSIAN.model_dump(mode='json')!r}))"
-    )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "7"}
-    subprocess.run([sys.executable, "-c", program, str(tmp_path / "ru")], check=True, env=environment)
+    write_in_another_process(RUSSIAN, tmp_path / "ru")
     assert tree_hashes(tmp_path / "ru") == tree_hashes(russian)
     write_twin(tmp_path / "other", RUSSIAN.model_copy(update={"seed": 2}))
     assert not set(tree_hashes(tmp_path / "other" / "clips").values()) & set(tree_hashes(russian / "clips").values())

@@ -1,15 +1,12 @@
 """LibriSpeech's twin: read back by the reader, texts as spoken, repeatable, and refused where it cannot be."""
 
-import os
-import subprocess
-import sys
 from collections import Counter
 
 import numpy as np
 import pytest
 import soundfile
 
-from corpora.twin_trees import BASE, changed, tree_hashes
+from corpora.twin_trees import BASE, changed, tree_hashes, write_in_another_process
 from voxbench.corpora.librispeech import read
 from voxbench.corpora.librispeech_twin import SUBSETS, cast_three, deal, transcript, write_twin
 from voxbench.corpora.registries import twins
@@ -91,13 +88,7 @@ def test_more_clips_leave_the_first_ones_alone(twin, tmp_path):
 
 @pytest.mark.slow
 def test_same_seed_same_bytes_in_another_process_and_other_seed_other_bytes(twin, tmp_path):
-    program = (
-        "import sys; from pathlib import Path; from voxbench.corpora.librispeech_twin import write_twin;"
-        "from voxbench.config import Twin;"
-        f"write_twin(Path(sys.argv[1]), Twin.model_validate({SETTINGS.model_dump(mode='json')!r}))"
-    )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "7"}
-    subprocess.run([sys.executable, "-c", program, str(tmp_path / "again")], check=True, env=environment)
+    write_in_another_process(SETTINGS, tmp_path / "again")
     assert tree_hashes(tmp_path / "again") == tree_hashes(twin)
     write_twin(tmp_path / "other", changed(SETTINGS, seed=2))
     assert set(tree_hashes(tmp_path / "other").values()) & set(tree_hashes(twin).values()) == {

@@ -1,15 +1,12 @@
 """The twin of a mixture corpus: read back by the reader, balanced, repeatable, and refused where it cannot be."""
 
-import os
-import subprocess
-import sys
 from collections import Counter
 
 import numpy as np
 import pytest
 import soundfile
 
-from corpora.twin_trees import BASE, changed, tree_hashes
+from corpora.twin_trees import BASE, changed, tree_hashes, write_in_another_process
 from voxbench.corpora.mixtures import TABLE, read
 from voxbench.corpora.mixtures_twin import write_twin
 from voxbench.corpora.registries import twins
@@ -87,13 +84,7 @@ def test_a_mixture_is_the_mean_of_recordings_that_draw_their_own(tmp_path, monke
 
 @pytest.mark.slow
 def test_same_seed_same_bytes_in_another_process_and_other_seed_other_bytes(twin, tmp_path):
-    program = (
-        "import sys; from pathlib import Path; from voxbench.corpora.mixtures_twin import write_twin;"
-        "from voxbench.config import Twin;"
-        f"write_twin(Path(sys.argv[1]), Twin.model_validate({SETTINGS.model_dump(mode='json')!r}))"
-    )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "7"}
-    subprocess.run([sys.executable, "-c", program, str(tmp_path / "again")], check=True, env=environment)
+    write_in_another_process(SETTINGS, tmp_path / "again")
     assert tree_hashes(tmp_path / "again") == tree_hashes(twin)
     write_twin(tmp_path / "other", changed(SETTINGS, seed=2))
     same = {name for name, value in tree_hashes(tmp_path / "other").items() if tree_hashes(twin).get(name) == value}

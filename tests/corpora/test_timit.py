@@ -1,15 +1,12 @@
 """TIMIT: the reader on miniature trees, and the twin in its three editions."""
 
-import os
-import subprocess
-import sys
 from collections import Counter
 
 import numpy as np
 import pytest
 import soundfile
 
-from corpora.twin_trees import BASE, changed, tree_hashes
+from corpora.twin_trees import BASE, changed, tree_hashes, write_in_another_process
 from voxbench.audio import load_audio
 from voxbench.corpora.registries import readers, twins
 from voxbench.corpora.timit import age_at_recording, read
@@ -344,13 +341,7 @@ def test_short_sentences_are_extended_and_the_text_says_so(tmp_path):
 
 @pytest.mark.slow
 def test_same_seed_same_bytes_in_another_process_and_other_seed_other_bytes(trees, tmp_path):
-    program = (
-        "import sys; from pathlib import Path; from voxbench.corpora.timit_twin import write_twin;"
-        "from voxbench.config import Twin;"
-        f"write_twin(Path(sys.argv[1]), Twin.model_validate({SETTINGS.model_dump(mode='json')!r}))"
-    )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "7"}
-    subprocess.run([sys.executable, "-c", program, str(tmp_path / "again")], check=True, env=environment)
+    write_in_another_process(SETTINGS, tmp_path / "again")
     assert tree_hashes(tmp_path / "again") == tree_hashes(trees["sphere"])
     write_twin(tmp_path / "other", changed(SETTINGS, seed=2))
     parts = [{*tree_hashes(root / "TRAIN").values()} for root in (tmp_path / "other", trees["sphere"])]

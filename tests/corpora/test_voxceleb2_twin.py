@@ -1,8 +1,5 @@
 """VoxCeleb2's twin: both editions read back alike, AAC that decodes to the voice, ages, equal bytes, refusals."""
 
-import os
-import subprocess
-import sys
 from collections import Counter
 
 import av
@@ -10,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from corpora.twin_trees import BASE, changed, tree_hashes
+from corpora.twin_trees import BASE, changed, tree_hashes, write_in_another_process
 from voxbench.corpora.registries import readers, twins
 from voxbench.corpora.voxceleb2 import META, read
 from voxbench.corpora.voxceleb2_twin import EDITIONS, m4a, write_twin
@@ -112,13 +109,7 @@ def test_m4a_is_repeatable_and_carries_no_date_or_encoder():
 
 @pytest.mark.slow
 def test_same_seed_same_bytes_in_another_process_and_other_seed_other_bytes(trees, tmp_path):
-    program = (
-        "import sys; from pathlib import Path; from voxbench.corpora.voxceleb2_twin import write_twin;"
-        "from voxbench.config import Twin;"
-        f"write_twin(Path(sys.argv[1]), Twin.model_validate({SETTINGS.model_dump(mode='json')!r}))"
-    )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "7"}
-    subprocess.run([sys.executable, "-c", program, str(tmp_path / "again")], check=True, env=environment)
+    write_in_another_process(SETTINGS, tmp_path / "again")
     assert tree_hashes(tmp_path / "again") == tree_hashes(trees["aac"])
     write_twin(tmp_path / "other", SETTINGS.model_copy(update={"seed": 2}))
     sounds = [set(tree_hashes(root / "dev").values()) for root in (tmp_path / "other", trees["aac"])]

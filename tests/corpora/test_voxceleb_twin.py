@@ -1,15 +1,12 @@
 """VoxCeleb's twin: read back by the reader, balanced, repeatable, and refused where it cannot be."""
 
-import os
-import subprocess
-import sys
 from collections import Counter
 
 import numpy as np
 import pytest
 import soundfile
 
-from corpora.twin_trees import BASE, changed, tree_hashes
+from corpora.twin_trees import BASE, changed, tree_hashes, write_in_another_process
 from voxbench.corpora.registries import readers, twins
 from voxbench.corpora.trials import identify_list, read_trials
 from voxbench.corpora.voxceleb import META, read
@@ -116,13 +113,7 @@ def test_the_identification_list_holds_out_the_last_session_of_everyone(twin, tm
 
 @pytest.mark.slow
 def test_same_seed_same_bytes_in_another_process_and_other_seed_other_bytes(twin, tmp_path):
-    program = (
-        "import sys; from pathlib import Path; from voxbench.corpora.voxceleb_twin import write_twin;"
-        "from voxbench.config import Twin;"
-        f"write_twin(Path(sys.argv[1]), Twin.model_validate({SETTINGS.model_dump(mode='json')!r}))"
-    )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "7"}
-    subprocess.run([sys.executable, "-c", program, str(tmp_path / "again")], check=True, env=environment)
+    write_in_another_process(SETTINGS, tmp_path / "again")
     assert tree_hashes(tmp_path / "again") == tree_hashes(twin)
     write_twin(tmp_path / "other", SETTINGS.model_copy(update={"seed": 2}))
     assert not set(tree_hashes(tmp_path / "other" / "wav").values()) & set(tree_hashes(twin / "wav").values())

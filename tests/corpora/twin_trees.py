@@ -1,9 +1,22 @@
 """What the tests of all synthetic twins share: settings to start from, and the bytes of a tree."""
 
 import hashlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 from voxbench.config import Twin
+
+PROGRAM = """
+import sys
+from pathlib import Path
+import voxbench.corpora
+from voxbench.config import Twin
+from voxbench.corpora.registries import twins
+settings = Twin.model_validate_json(sys.argv[1])
+twins[settings.layout](Path(sys.argv[2]), settings)
+"""
 
 BASE = Twin(
     layout="voxceleb",
@@ -39,3 +52,10 @@ def tree_hashes(root: Path) -> dict[str, str]:
         for path in sorted(root.rglob("*"))
         if path.is_file()
     }
+
+
+def write_in_another_process(settings: Twin, root: Path) -> None:
+    """Write the twin of a layout in a process in which strings hash to other numbers than here."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "7"}
+    command = [sys.executable, "-c", PROGRAM, settings.model_dump_json(), str(root)]
+    subprocess.run(command, check=True, env=environment)

@@ -14,7 +14,7 @@ from scipy.optimize import isotonic_regression, minimize
 from sklearn.linear_model import LogisticRegression
 
 from voxbench.metrics import UndefinedError
-from voxbench.metrics.calibration import Affine, apply, fit_affine, fit_isotonic
+from voxbench.metrics.calibration import Affine, Isotonic, apply, fit_affine, fit_isotonic
 
 SHARED = Path(os.environ.get("VOXBENCH_SHARED", "nowhere"))
 SCORES = SHARED / "scores" / "air2021_ecapa_ctsf_asvspoof2019_la_eval.txt"
@@ -227,3 +227,11 @@ def test_equal_input_gives_equal_bits_in_another_process():
         runs.add(done.stdout)
     assert len(runs) == 1
     assert runs.pop().count("\n") == 2
+
+
+def test_a_knot_has_its_own_ratio_to_the_last_digit():
+    rounded = 0
+    for low, high in np.sort(np.random.default_rng(3).normal(size=(500, 2)), axis=1).tolist():
+        assert apply(Isotonic(scores=(0, 1), llrs=(low, high)), [0.0, 1.0, 2.0]).tolist() == [low, high, high]
+        rounded += low + (high - low) != high
+    assert rounded > 10, "no case in which the straight line misses its own end"

@@ -257,3 +257,15 @@ def test_bad_groups_of_trials_are_refused(groups, reason):
         trials_by_group(METRICS, trials, groups, RESAMPLING, seed=1)
     with pytest.raises(InputError, match=reason):
         gap_of_trials(weighted_eer, trials, groups, RESAMPLING, seed=1)
+
+
+def test_groups_of_exactly_the_least_number_of_speakers_take_part():
+    groups, least = pd.DataFrame({"sex": list("fffmmmm")}), replace(RESAMPLING, max_undefined=0.5)
+    for fewest, error in ((3, False), (4, True)):
+        resampling = replace(least, min_speakers=fewest)
+        if error:
+            with pytest.raises(UndefinedError, match="two groups of at least 4 speakers with a value, found 1"):
+                gap_of_means([1, 1, 1, 5, 5, 5, 5], groups, list("abcdefg"), resampling, seed=1)
+        else:
+            found = gap_of_means([1, 1, 1, 5, 5, 5, 5], groups, list("abcdefg"), resampling, seed=1)
+            assert (found.interval.estimate, found.groups) == (4, 2)

@@ -13,18 +13,24 @@ from voxbench.schema import InputError, ScoreKind
 CLASS_METRICS = pytest.mark.parametrize("entry", metrics_of(ScoreKind.CLASSES), ids=lambda entry: entry.name)
 
 
-def two_class_table(rows):
+def some_table(entry, rows):
+    """Return a table on which the metric has a value, with ties: of two classes if it can be, else of three."""
     rng = np.random.default_rng(7)
     truth = rng.integers(0, 2, rows)
     first = np.round(rng.uniform(size=rows), 1)
-    return truth, np.column_stack([first, 1 - first])
+    probabilities = np.column_stack([first, 1 - first])
+    try:
+        entry.function(truth, probabilities)
+    except UndefinedError:
+        return truth + (first > 0.7), np.column_stack([first / 2, 1 - first, first / 2])
+    return truth, probabilities
 
 
 def test_class_metrics_are_found_without_being_declared():
     names = {entry.name for entry in metrics_of(ScoreKind.CLASSES)}
     assert names >= {
-        *("accuracy", "balanced_accuracy", "macro_f1", "matthews_correlation"),
-        *("log_loss", "expected_calibration_error", "roc_auc"),
+        *("accuracy", "top_2_accuracy", "balanced_accuracy", "macro_f1", "matthews_correlation"),
+        *("log_loss", "brier", "expected_calibration_error", "roc_auc"),
     }
 
 
@@ -39,7 +45,7 @@ def test_a_metric_is_described_and_keeps_its_name(name):
 
 @CLASS_METRICS
 def test_the_order_of_the_rows_does_not_matter(entry):
-    truth, probabilities = two_class_table(200)
+    truth, probabilities = some_table(entry, 200)
     order = np.random.default_rng(1).permutation(200)
     assert entry.function(truth[order], probabilities[order]) == pytest.approx(
         entry.function(truth, probabilities), rel=1e-12
@@ -48,22 +54,22 @@ def test_the_order_of_the_rows_does_not_matter(entry):
 
 @CLASS_METRICS
 def test_every_row_twice_is_the_same_value(entry):
-    truth, probabilities = two_class_table(50)
+    truth, probabilities = some_table(entry, 50)
     doubled = entry.function(np.tile(truth, 2), np.tile(probabilities, (2, 1)))
     assert doubled == pytest.approx(entry.function(truth, probabilities), rel=1e-12)
 
 
 @CLASS_METRICS
 def test_truth_itself_is_the_best_prediction(entry):
-    truth, probabilities = two_class_table(50)
-    best, other = entry.function(truth, np.eye(2)[truth]), entry.function(truth, probabilities)
+    truth, probabilities = some_table(entry, 50)
+    best, other = entry.function(truth, np.eye(probabilities.shape[1])[truth]), entry.function(truth, probabilities)
     assert best == pytest.approx(1.0 if entry.greater_is_better else 0.0, abs=1e-12)
     assert best > other if entry.greater_is_better else best < other
 
 
 @CLASS_METRICS
 def test_a_value_is_a_python_float_and_the_input_stays(entry):
-    truth, probabilities = two_class_table(50)
+    truth, probabilities = some_table(entry, 50)
     truth, probabilities = truth.astype(np.uint8), probabilities.astype(np.float32)
     before = truth.copy(), probabilities.copy()
     assert type(entry.function(truth, probabilities)) is float
@@ -87,6 +93,7 @@ UNSOUND = {
     "NaN": ([0, 1], [[0.5, 0.5], [np.nan, 0.5]], "1 of 4"),
     "infinity": ([0, 1], [[0.5, 0.5], [np.inf, 0.5]], "1 of 4"),
     "word": ([0, 1], [["a", "b"], ["c", "d"]], "numbers"),
+    "hardly negative": ([0, 1], [[0.5, 0.5], [1.0001, -0.0001]], "row 1"),
     "logits": ([0, 1], [[0.5, 0.5], [3.0, -2.0]], "softmax"),
     "not normalised": ([0, 1], [[0.5, 0.5], [0.5, 0.498]], "row 1"),
 }

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from voxbench.metrics import UndefinedError
+from voxbench.metrics.detection import bayes_threshold, eer_threshold
 from voxbench.metrics.thresholds import Bayes, EerPoint, FixedFar, Threshold, decide, fit, policy_from, threshold_from
 from voxbench.schema import InputError
 
@@ -103,6 +104,20 @@ def test_the_bayes_threshold_is_that_of_the_costs():
     assert (found.value, found.p_miss, found.p_fa) == (0, 1 / 3, 2 / 3)
     assert fit(Bayes(p_target=0.05, c_miss=1, c_fa=1), scores, labels).value == pytest.approx(2.944439, abs=1e-6)
     assert fit(Bayes(p_target=0.01, c_miss=10, c_fa=2), scores, labels).value == pytest.approx(math.log(0.2 * 99))
+
+
+def test_the_policy_and_the_curve_differ_where_two_points_are_equally_near():
+    # At 2 half the targets are missed and the nontarget accepted, at 3 half are missed and none is accepted.
+    scores, labels = [0, 2, 3], [1, 0, 1]
+    assert (eer_threshold(scores, labels), fit(EerPoint(), scores, labels).value) == (2, 3)
+    # One score: the curve has its point, the policy rejects everything.
+    assert (eer_threshold([1, 1], [1, 0]), fit(EerPoint(), [1, 1], [1, 0]).value) == (1, math.nextafter(1, 2))
+
+
+@given(st.floats(1e-6, 1 - 1e-6), st.floats(0.01, 100), st.floats(0.01, 100))
+def test_the_bayes_policy_is_the_threshold_of_the_actual_cost_to_the_last_digit(p_target, c_miss, c_fa):
+    found = fit(Bayes(p_target=p_target, c_miss=c_miss, c_fa=c_fa), [0.0, 1.0], [0, 1])
+    assert found.value == bayes_threshold(p_target, c_miss, c_fa)
 
 
 def test_a_bayes_threshold_costs_least_on_true_ratios():

@@ -1,5 +1,7 @@
 """The bootstrap over the two speakers of a trial: multiplicities by hand, other forms of it, honest refusals."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -166,6 +168,18 @@ def test_the_difference_of_two_systems_takes_the_same_resamples():
     assert found["auc"].estimate == pytest.approx(area_under_roc(labels, scores) - area_under_roc(labels, other))
     same = paired_trial_bootstrap(METRICS, trials, scores, RESAMPLING, generator(1, "x"))
     assert {(one.estimate, one.low, one.high) for one in same.values()} == {(0, 0, 0)}
+
+
+def test_as_many_undefined_resamples_as_declared_are_no_reason_to_refuse():
+    # One of six speakers has the only target trial: a resample without it has no target.
+    trials = trials_of([3, 1, 2, 0, 1, 2], [1, 0, 0, 0, 0, 0], list("aaaaaa"), list("abcdef"))
+    lenient = Resampling(resamples=64, level=0.9, min_speakers=5, max_undefined=0.9)
+    undefined = trial_bootstrap({"auc": weighted_auc}, trials, lenient, generator(1))["auc"].undefined
+    assert 0 < undefined < 57
+    exact, strict = (replace(lenient, max_undefined=(undefined - less) / 64) for less in (0, 1))
+    assert trial_bootstrap({"auc": weighted_auc}, trials, exact, generator(1))["auc"].undefined == undefined
+    with pytest.raises(UndefinedError, match=f"undefined on {undefined} of 64"):
+        trial_bootstrap({"auc": weighted_auc}, trials, strict, generator(1))
 
 
 def test_some_rows_keep_their_own_speakers_only():

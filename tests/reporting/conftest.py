@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reporting.project import AGE, AGE_GROUP, GENDER, INHERITED, PLAN, write_workspace
-from voxbench.reporting import Evidence
+from voxbench.reporting.evidence import Evidence
 from voxbench.stages.report import gather_benchmark
 from voxbench.stages.workspace import Workspace
 

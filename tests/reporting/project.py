@@ -12,12 +12,14 @@ import pandas as pd
 
 from reporting.settings import params
 from voxbench.artifacts import write_json
-from voxbench.config import Params
+from voxbench.config import Decisions, Params
+from voxbench.evaluation.decisions import detection_scores, fit_decision, undecidable, write_decision
 from voxbench.metrics.significance import compare_pairs, holm
+from voxbench.reporting.probes import CLUES
 from voxbench.schema import AGE_GROUPS, GENDERS, age_group
 from voxbench.stages.workspace import Workspace
 from voxbench.tasks import Task, tasks
-from voxbench.training.scoring import evaluate
+from voxbench.training.scoring import evaluate, score_values
 
 GENDER, AGE, AGE_GROUP, INHERITED = "gender-voxceleb1", "age-timit", "age-commonvoice", "gender-timit"
 SEEDS = (3, 1, 7, 12)
@@ -77,6 +79,7 @@ def write_benchmark(workspace: Workspace, name: str, plan: Plan) -> None:
     rows = []
     for model, skill in plan.skills.items():
         _tuned(workspace.models(name) / model, manifest, task, (skill, row.metric), random)
+        _decided(workspace.models(name) / model, task, workspace.params.decisions)
         for seed in SEEDS:
             table = _scores(manifest[manifest["split"] == "test"], task, skill + plan.luck * random.normal(), random)
             _parquet(table, workspace.results(name, "repeat") / f"{model}-seed{seed}")
@@ -116,9 +119,16 @@ def _manifest(corpus: str, plan: Plan) -> pd.DataFrame:
     return manifest if corpus == "timit" else manifest.drop(columns="extra_dialect")
 
 
+def _traced(manifest: pd.DataFrame) -> pd.DataFrame:
+    """Return the manifest with numbers of silence and channel, which say nothing of anybody."""
+    draws = np.random.default_rng(7)
+    names = sorted({*CLUES["silence"], *CLUES["channel"]})
+    return manifest.assign(**{name: draws.normal(size=len(manifest)) for name in names})
+
+
 def _prepared(folder: Path, manifest: pd.DataFrame, plan: Plan) -> None:
     folder.mkdir(parents=True)
-    manifest.to_parquet(folder / "manifest.parquet", index=False)
+    _traced(manifest).to_parquet(folder / "manifest.parquet", index=False)
     lost = [(f"{number}{HOSTILE}", "NA", "silent", f"<script>{number}</script>") for number in range(plan.excluded)]
     pd.DataFrame(lost, columns=["id", "speaker", "reason", "detail"]).to_csv(folder / "excluded.csv", index=False)
     reasons = {"silent": plan.excluded} if plan.excluded else {}
@@ -176,6 +186,16 @@ def _tuned(
     summary = {"best_epoch": 1, "pruned": False, "parameters": 12345, "multiply_adds": 67890}
     summary |= {"features_digest": "f", "initial": "random"}
     write_json(folder / "job.json", {"digest": "d", "summary": summary})
+
+
+def _decided(folder: Path, task: Task, settings: Decisions) -> None:
+    if undecidable(task.score_kind, task.classes):
+        return
+    table = pd.read_parquet(folder / "scores.parquet")
+    table = table[table["split"] == "valid"]
+    scores = detection_scores(task.score_kind, score_values(task, table))
+    decision = fit_decision(settings, task.classes, scores, table["truth"], table["speaker"], None)
+    write_decision(folder, decision)
 
 
 def _scores(rows: pd.DataFrame, task: Task, skill: float, random: np.random.Generator) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from html.parser import HTMLParser
 
-from voxbench.reporting.tables import Table
+from voxbench.reporting.table import Table
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
 

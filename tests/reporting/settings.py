@@ -70,7 +70,11 @@ def params() -> Params:
             },
             "decisions": {
                 "calibration": {"map": "affine", "p_target": 0.5, "ridge": 0.001, "smoothing": 1, "quality": None},
-                "policies": {"bayes": {"policy": "bayes", "p_target": 0.5, "c_miss": 1, "c_fa": 1}},
+                "policies": {
+                    "equal": {"policy": "eer_point"},
+                    "bayes": {"policy": "bayes", "p_target": 0.5, "c_miss": 1, "c_fa": 1},
+                    "few-alarms": {"policy": "fixed_far", "rate": 0.1},
+                },
                 "policy": "bayes",
             },
             "evaluation": {
@@ -78,7 +82,11 @@ def params() -> Params:
                 "draws": 10_000_000,
                 "max_undefined": 0.05,
             },
-            "report": {"level": 0.95, "resamples": 60, "power": 0.8, "min_group_speakers": 3, "bins": {}, "seed": 42},
+            "report": {
+                **{"level": 0.95, "resamples": 60, "power": 0.8, "min_group_speakers": 3},
+                **{"bins": {"kept_seconds": (3.5, 5.0), "snr_db": (10.0,)}, "seed": 42},
+                **{"probes": ("silence", "duration", "channel"), "probe_ridge": 0.01},
+            },
             "parallel": {"backend": "loky", "scheduler": None, "workers": 1, "rows_per_shard": 64},
         }
     )

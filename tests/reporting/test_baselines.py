@@ -8,8 +8,9 @@ import pytest
 
 from reporting.reading import rows_of
 from voxbench.metrics import METRICS
-from voxbench.reporting import Evidence, summary
 from voxbench.reporting.baselines import baselines
+from voxbench.reporting.evidence import Evidence
+from voxbench.reporting.exports import summary
 from voxbench.reporting.scored import Bootstrap, Scored, score
 from voxbench.reporting.tables_overview import overview_table
 from voxbench.reporting.tables_results import results_table

@@ -10,13 +10,14 @@ import pytest
 from reporting.project import AGE, AGE_GROUP, GENDER, INHERITED, PLAN
 from reporting.reading import Page, cell, rows_of
 from voxbench.metrics import metrics_of
-from voxbench.reporting import Evidence, read_matrix, render, summary, write_plots
-from voxbench.reporting.page import trials_shown
+from voxbench.reporting.evidence import Evidence
+from voxbench.reporting.exports import summary, write_plots
+from voxbench.reporting.page import render, trials_shown
 from voxbench.reporting.published import PUBLISHED, published_figures
 from voxbench.reporting.quantities import QUANTITIES
 from voxbench.reporting.tables import trials_table
 from voxbench.reporting.tables_data import splits_table
-from voxbench.reporting.tables_overview import cross_table, overview_table
+from voxbench.reporting.tables_overview import cross_table, overview_table, read_matrix
 from voxbench.reporting.tables_results import results_table
 from voxbench.reporting.tables_variants import variants_table
 from voxbench.reporting.verdict import judge

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.text import Text
 
 from reporting.figure_evidence import MODELS, evidence_of, scored, sound, spread
-from voxbench.reporting import Evidence, Finalist
 from voxbench.reporting.drawing import STYLE, Figure, png, svgs
+from voxbench.reporting.evidence import Evidence, Finalist
 from voxbench.reporting.figures import figures_of
 from voxbench.reporting.figures_values import MOST_DOTS
 from voxbench.schema import AGE_GROUPS

@@ -15,8 +15,9 @@ from scipy import stats
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss, roc_auc_score
 
 from reporting.reading import Page, cell, rows_of
-from voxbench.reporting import Evidence, summary
 from voxbench.reporting.drawing import SERIES, look
+from voxbench.reporting.evidence import Evidence
+from voxbench.reporting.exports import summary
 from voxbench.reporting.page import chapter, tiles
 from voxbench.reporting.scored import Scored
 from voxbench.reporting.tables import significance_table, trials_table
@@ -136,7 +137,10 @@ def test_metrics_json_is_about_the_finalist_that_validation_prefers(
     assert name == evidence.name
     assert numbers["accuracy"] == pytest.approx(np.mean(values))
     assert numbers["accuracy_sd"] == pytest.approx(np.std(values, ddof=1))
-    assert set(numbers) == {"accuracy", "accuracy_sd", "accuracy_low", "accuracy_high", "auc", "baseline", "p_holm"}
+    assert set(numbers) == {
+        *("accuracy", "accuracy_sd", "accuracy_low", "accuracy_high", "auc", "baseline", "p_holm"),
+        *("cllr_before", "cllr", "min_cllr", "p_miss", "p_fa"),
+    }
 
 
 def test_plot_data_is_tidy(finished: Workspace, html, evidence: Evidence, benchmark_name: str) -> None:
@@ -276,7 +280,7 @@ def test_every_table_and_figure_is_there_and_says_its_n(evidence: Evidence, page
     shown = chapter(evidence, with_trials=True)
     assert set(shown.drawn) == FIGURES
     assert page.tags.count("svg") == sum(len(drawn.panels) for drawn in shown.drawn.values())
-    assert page.tags.count("table") == 9
+    assert page.tags.count("table") == 11
     for says in [shown.results.says, shown.significance.says, shown.trials.says, shown.classes.says]:
         assert re.search(r"\d clips of \d|\d validation clips of \d", says)
     written = {path.stem.removeprefix(f"{evidence.name}-") for path in (finished.reports / "figures").glob("*.png")}

@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
 from reporting.project import GENDER
-from voxbench.reporting import Evidence
+from voxbench.reporting.evidence import Evidence
 from voxbench.reporting.groups import COLUMNS, extremes, group_errors
 from voxbench.reporting.tables_voices import classes_table, group_words, groups_table
 from voxbench.reporting.verdict import judge
@@ -91,21 +91,30 @@ def test_what_is_known_of_a_speaker_is_joined_by_recording(changed: Workspace, g
         gather(changed)
 
 
-def by_hand(**means: float) -> pd.DataFrame:
-    rows = [("gender", group, 9, 5, mean, mean - 1, mean + 1, "") for group, mean in means.items()]
+def by_hand(gap: tuple[float, ...], **means: float) -> pd.DataFrame:
+    rows = [("gender", group, 9, 5, mean, mean - 0.5, mean + 0.5, "", *gap) for group, mean in means.items()]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def test_the_worst_group_and_the_gap_are_said_in_words(age_evidence: Evidence) -> None:
-    told = replace(age_evidence, groups=by_hand(female=5.0, male=7.5, unknown=99.0))
-    assert group_words(told) == ("By gender: worst male (7.50 years), best female (5.00 years), a gap of 2.50 years.",)
+    told = replace(age_evidence, groups=by_hand((1.0, 4.0, 1.25, 0.0123), female=5.0, male=7.5, unknown=99.0))
+    assert group_words(told) == (
+        "By gender: worst male (7.50 years, 95\u202f% interval 7.00 to 8.00), best female (5.00 years): a gap of 2.50 "
+        "years (1.00 to 4.00), more than chance explains: up to 1.25 years (p\u00a0=\u00a00.012).",
+    )
     assert [row.marked for row in groups_table(told).rows] == [False, True, False]
     sentence = "by gender from 7.50 years (male) to 5.00 years (female), a gap of 2.50 years"
     assert sentence in " ".join(judge(told).sentences)
 
 
 def test_of_classes_the_least_accurate_group_is_worst(evidence: Evidence) -> None:
-    told = replace(evidence, groups=by_hand(female=0.8, male=0.95))
-    assert group_words(told) == (
-        "By gender: worst female (80.0\u202f%), best male (95.0\u202f%), a gap of 15.0 points.",
-    )
+    told = replace(evidence, groups=by_hand((0.02, 0.3, 0.2, 0.051), female=0.8, male=0.95))
+    (words,) = group_words(told)
+    assert words.startswith("By gender: worst female (80.0\u202f%, 95\u202f% interval 30.0 to 130.0), best male ")
+    assert "best male (95.0\u202f%): a gap of 15.0 points (2.0 to 30.0)" in words
+    assert words.endswith("(2.0 to 30.0), no more than chance explains: up to 20.0 points (p\u00a0=\u00a00.051).")
+
+
+def test_a_gap_without_a_test_says_so(evidence: Evidence) -> None:
+    (words,) = group_words(replace(evidence, groups=by_hand((np.nan,) * 4, female=0.8, male=0.95)))
+    assert words.endswith("a gap of 15.0 points; how much of it is chance cannot be said.")

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,11 +13,20 @@ from mlflow.models.utils import _enforce_schema
 
 from serving.clips import base64_text, clip, encoded
 from voxbench.audio import decode_audio
+from voxbench.evaluation.decisions import Verdict
 from voxbench.schema import AudioError
 from voxbench.serving.contract import answer_row, audio_bytes, error_row, example, signature
 from voxbench.serving.predictor import Prediction
 
 COLUMNS = ["p_female", "p_male"]
+PREDICTION = Prediction(
+    label="male",
+    scores={"p_female": 0.25, "p_male": 0.75},
+    source_seconds=2.0,
+    kept_seconds=1.5,
+    clipped_fraction=0.0,
+    verdict=Verdict(llr=0.9, decision="female", policy="strict", threshold=2.5, undecided=None),
+)
 
 
 def containers():
@@ -71,13 +81,17 @@ def test_what_is_neither_audio_nor_base64_is_refused(cell):
 
 
 def test_answers_and_errors_have_the_same_columns():
-    prediction = Prediction("male", {"p_female": 0.25, "p_male": 0.75}, 2.0, 1.5, 0.0)
-    answer, error = answer_row(prediction), error_row(AudioError("silent", "all samples equal"), COLUMNS)
+    answer, error = answer_row(PREDICTION), error_row(AudioError("silent", "all samples equal"), COLUMNS)
     assert list(answer) == list(error)
     assert answer == {
         "label": "male",
         "p_female": 0.25,
         "p_male": 0.75,
+        "llr": 0.9,
+        "decision": "female",
+        "policy": "strict",
+        "threshold": 2.5,
+        "undecided": None,
         "source_seconds": 2.0,
         "kept_seconds": 1.5,
         "clipped_fraction": 0.0,
@@ -90,8 +104,19 @@ def test_answers_and_errors_have_the_same_columns():
 def test_the_signature_names_what_comes_and_what_goes():
     described = signature(COLUMNS)
     assert described.inputs.input_names() == ["audio"]
-    prediction = Prediction("male", {"p_female": 0.25, "p_male": 0.75}, 2.0, 1.5, 0.0)
-    assert described.outputs.input_names() == list(answer_row(prediction))
+    assert described.outputs.input_names() == list(answer_row(PREDICTION))
+    kinds = {column.name: column.type.name for column in described.outputs}
+    words = {"label", "decision", "policy", "undecided", "error"}
+    assert {name for name, kind in kinds.items() if kind == "string"} == words
+    assert {kinds[name] for name in kinds.keys() - words} == {"double"}
+    assert not any(column.required for column in described.outputs)
+
+
+def test_an_answer_without_a_decision_says_why():
+    undecided = replace(PREDICTION, verdict=Verdict(None, None, None, None, "one class only"))
+    answer = answer_row(undecided)
+    assert [answer[name] for name in ("llr", "decision", "policy", "threshold")] == [None] * 4
+    assert (answer["undecided"], answer["label"], answer["error"]) == ("one class only", "male", None)
 
 
 def test_the_signature_accepts_the_example_and_refuses_another_column():

@@ -9,7 +9,8 @@ from stages.pipeline import BENCHMARK, HEIR, models_of
 from voxbench.serving.predictor import Predictor
 from voxbench.tracking.store import connect
 
-ANSWER = ["label", "predicted", "source_seconds", "kept_seconds", "clipped_fraction", "error"]
+DECIDED = ["llr", "decision", "policy", "threshold", "undecided"]
+ANSWER = ["label", "predicted", *DECIDED, "source_seconds", "kept_seconds", "clipped_fraction", "error"]
 BAD = bad_clips()
 
 
@@ -47,6 +48,7 @@ def test_the_registered_model_answers_with_the_years_of_the_evaluation(finished,
     assert answers["predicted"].to_numpy(float) == pytest.approx(stored.loc[list(clips)].to_numpy(), abs=1e-4)
     assert answers["label"].tolist() == [f"{years:.0f} years" for years in answers["predicted"]]
     assert answers["error"].isna().all()
+    assert answers[DECIDED].isna().all(axis=None), "years have no threshold"
 
 
 def test_a_bad_clip_has_neither_a_label_nor_years(finished, served):
@@ -68,4 +70,4 @@ def test_the_signatures_name_what_each_task_answers(served):
         for name in (BENCHMARK, HEIR)
     }
     assert columns[HEIR] == ANSWER
-    assert columns[BENCHMARK][1:3] == ["p_female", "p_male"]
+    assert columns[BENCHMARK][1:8] == ["p_female", "p_male", *DECIDED]

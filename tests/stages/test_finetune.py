@@ -38,6 +38,7 @@ def test_fine_tuning_leaves_all_that_serving_needs(finished, name):
         folder = finished.models(name) / model
         assert {path.name for path in folder.iterdir()} == {
             *("weights.safetensors", "model.json", "history.csv", "scores.parquet", "job.json"),
+            *(["decision.json"] if name == BENCHMARK else []),
         }
         assert sorted(pd.read_parquet(folder / "scores.parquet")["id"]) == sorted(scored)
         assert read_json(folder / "model.json")["licence"] == finished.params.corpus(CORPUS).licence

@@ -13,6 +13,7 @@ import soundfile
 from stages.pipeline import CORPUS, copy_of, fingerprints, manifest_of
 from tiny import RATE_HZ, age_of, tiny_params, voice, write_params, write_table_corpus
 from voxbench.audio import clean, load_audio
+from voxbench.audio.traces import trace
 from voxbench.features.store import RaggedStore, dequantize
 from voxbench.schema import InputError
 from voxbench.stages import prepare as prepare_module
@@ -134,6 +135,8 @@ def test_what_is_stored_is_the_cleaned_recording(faulty):
         assert row.audio_sha256 == hashlib.sha256(wave.tobytes()).hexdigest()
         assert (row.source_rate_hz, row.source_seconds) == (RATE_HZ, len(wave) / RATE_HZ)
         assert row.kept_seconds == cleaned.kept_seconds < row.source_seconds
+        traces = trace(wave, rate, cleaning.silence_q, cleaned.peak)
+        assert {name: getattr(row, name) for name in traces} == traces
 
 
 def test_the_manifest_gives_each_row_its_own_facts(faulty):

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, model_validator
 
-from voxbench.config.base import Changes, Count, Name, Section, changed
+from voxbench.config.base import Changes, Count, Name, Positive, Section, changed
 from voxbench.config.corpora import Corpus, Mixture, Twin
 from voxbench.config.decisions import Decisions, Evaluation
 from voxbench.config.learning import Ablation, Finetune, Repeat, Selection, Study, Training
@@ -42,7 +42,8 @@ def _rising(edges: tuple[float, ...]) -> tuple[float, ...]:
 class Report(Section):
     """How uncertainty is stated; groups smaller than `min_group_speakers` are listed without figures.
 
-    `bins` names columns of numbers and the rising edges that make groups of them.
+    `bins` names columns of numbers and the rising edges that make groups of them. `probes` says of what alone linear
+    models are to answer beside the networks, and `probe_ridge` how much their squared weights cost.
     """
 
     level: Annotated[float, Field(gt=0.5, lt=1)]
@@ -50,6 +51,8 @@ class Report(Section):
     power: Annotated[float, Field(gt=0.5, lt=1)]
     min_group_speakers: Count
     bins: dict[str, Annotated[tuple[float, ...], Field(min_length=1), AfterValidator(_rising)]]
+    probes: tuple[Literal["silence", "duration", "channel"], ...]
+    probe_ridge: Positive
     seed: int
 
 

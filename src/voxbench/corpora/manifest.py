@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from voxbench.audio.traces import TRACES
 from voxbench.corpora.integrity import Speakers
 from voxbench.schema import Utterance
 
@@ -35,6 +36,7 @@ COLUMNS = [
     ("source_seconds", pa.float64()),
     ("kept_seconds", pa.float64()),
     ("clipped_fraction", pa.float64()),
+    *((name, pa.float64()) for name in TRACES),
 ]
 """What every manifest holds; `extra_KEY` columns of the corpus's own follow."""
 

@@ -82,13 +82,15 @@ def identify_list(path: Path) -> ListIdentity:
     """Tell which trial list a file is, by its content; see `OFFICIAL`. Raises InputError for a missing file."""
     content = _content(path)
     sha256 = hashlib.sha256(content).hexdigest()
-    # What was published may itself lack the last line end or have CRLF.
-    for published in (content, content[:-1], content.replace(b"\n", b"\r\n"), content.replace(b"\n", b"\r\n")[:-2]):
-        md5 = hashlib.md5(published, usedforsecurity=False).hexdigest()
-        for official in OFFICIAL:
-            if official.md5 == md5:
-                return ListIdentity(official.name, sha256, official.is_cleaned, official.trials, known=True)
     trials = sum(1 for line in content.split(b"\n") if line.strip())
+    candidates = {official.md5: official for official in OFFICIAL if official.trials == trials}
+    # What was published may itself lack the last line end or have CRLF.
+    forms = (content, content[:-1], content.replace(b"\n", b"\r\n"), content.replace(b"\n", b"\r\n")[:-2])
+    for published in forms if candidates else ():
+        md5 = hashlib.md5(published, usedforsecurity=False).hexdigest()
+        if md5 in candidates:
+            official = candidates[md5]
+            return ListIdentity(official.name, sha256, official.is_cleaned, trials, known=True)
     return ListIdentity(path.name, sha256, None, trials, known=False)
 
 

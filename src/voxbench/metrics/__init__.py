@@ -4,7 +4,9 @@ Conventions, for every file of this room:
 
 - The columns of a score table depend on its kind. `classes`: `truth` (N,) integer class indices and
   `probabilities` (N, C), rows summing to one. `value`: `truth` and `predicted` (N,), numbers in one unit.
-  Each kind's own file states its columns.
+  `detection`: `scores` (N,), higher = more target, and `labels` (N,), 1 = target (bona fide) and 0 = nontarget
+  (spoof), or the one table of `operating_points` that all metrics share. `text`: `references` and `hypotheses`, N
+  strings each. Each kind's own file says the rest; `docs/metrics.md` has all metrics on one page.
 - Values are float64 fractions or natural units: no percent, no rounding, no sigmoid.
 - Equal probabilities: the first class wins. Equal scores: one threshold takes them all, so the order of
   the rows never changes a value.

@@ -80,6 +80,8 @@ def min_dcf(scores: Scores, labels: ArrayLike | None, p_target: float, c_miss: f
 def act_dcf(scores: Scores, labels: ArrayLike | None, p_target: float, c_miss: float = 1.0, c_fa: float = 1.0) -> float:
     """Return the normalised detection cost at the Bayes threshold of log-likelihood ratios; not bounded by 1.
 
+    Scores on the threshold are accepted. The worst is the sum of both costs, weighed by the priors, over the lesser.
+
     >>> act_dcf([2.0, 3.0, 4.0, 5.0, -2.0, -1.0, 0.0, 1.0], [1, 1, 1, 1, 0, 0, 0, 0], p_target=0.05)
     0.25
     """
@@ -93,7 +95,7 @@ def act_dcf(scores: Scores, labels: ArrayLike | None, p_target: float, c_miss: f
 
 @metric(ScoreKind.DETECTION, greater_is_better=False)
 def min_dcf_p01(scores: Scores, labels: ArrayLike | None = None) -> float:
-    """Return `min_dcf` at a prior of 0.01 and costs of 1.
+    """Return `min_dcf` at a prior of 0.01 and costs of 1, in [0, 1].
 
     >>> min_dcf_p01([0.9, 0.3, 0.6, 0.1], [1, 1, 0, 0])
     0.5
@@ -103,7 +105,7 @@ def min_dcf_p01(scores: Scores, labels: ArrayLike | None = None) -> float:
 
 @metric(ScoreKind.DETECTION, greater_is_better=False)
 def min_dcf_p05(scores: Scores, labels: ArrayLike | None = None) -> float:
-    """Return `min_dcf` at a prior of 0.05 and costs of 1.
+    """Return `min_dcf` at a prior of 0.05 and costs of 1, in [0, 1].
 
     >>> min_dcf_p05([0.9, 0.3, 0.6, 0.1], [1, 1, 0, 0])
     0.5
@@ -113,7 +115,7 @@ def min_dcf_p05(scores: Scores, labels: ArrayLike | None = None) -> float:
 
 @metric(ScoreKind.DETECTION, greater_is_better=False)
 def act_dcf_p01(scores: Scores, labels: ArrayLike | None = None) -> float:
-    """Return `act_dcf` at a prior of 0.01 and costs of 1; the scores must be log-likelihood ratios.
+    """Return `act_dcf` at a prior of 0.01 and costs of 1, in [0, 100]; the scores must be log-likelihood ratios.
 
     >>> act_dcf_p01([5.0, 2.0, 1.0, -3.0], [1, 1, 0, 0])
     0.5
@@ -123,7 +125,7 @@ def act_dcf_p01(scores: Scores, labels: ArrayLike | None = None) -> float:
 
 @metric(ScoreKind.DETECTION, greater_is_better=False)
 def act_dcf_p05(scores: Scores, labels: ArrayLike | None = None) -> float:
-    """Return `act_dcf` at a prior of 0.05 and costs of 1; the scores must be log-likelihood ratios.
+    """Return `act_dcf` at a prior of 0.05 and costs of 1, in [0, 20]; the scores must be log-likelihood ratios.
 
     >>> act_dcf_p05([5.0, 3.0, 1.0, -3.0], [1, 1, 0, 0])
     0.0

@@ -1,8 +1,10 @@
 """Metrics of class probabilities, and the tables behind them.
 
 Definitions follow scikit-learn's metrics; the calibration error is that of Guo et al., "On Calibration of
-Modern Neural Networks", ICML 2017. Deviations: what scikit-learn answers with a warning and a number is
-undefined here (AUC with one class, Matthews correlation of a constant), and probabilities are never rescaled.
+Modern Neural Networks", ICML 2017, the Brier score that of Brier, "Verification of forecasts expressed in terms of
+probability", Monthly Weather Review 78 (1950). Deviations: what scikit-learn answers with a warning and a number is
+undefined here (AUC with one class, Matthews correlation of a constant, top-k of k classes), probabilities are never
+rescaled, the Brier score is never halved, and the first of equal probabilities wins in top-k too.
 
 Every registered metric takes `truth` (N,) integer class indices and `probabilities` (N, C) in [0, 1] whose
 rows sum to one, and raises `InputError` for anything else. The predicted class is the first of the most
@@ -50,7 +52,7 @@ class Reliability:
 
 @metric(ScoreKind.CLASSES, greater_is_better=True)
 def accuracy(truth: ArrayLike, probabilities: ArrayLike) -> float:
-    """Return the fraction of rows whose most probable class is the true one.
+    """Return the fraction of rows whose most probable class is the true one, in [0, 1].
 
     >>> accuracy([0, 1, 1], [[0.9, 0.1], [0.5, 0.5], [0.2, 0.8]])
     0.6666666666666666
@@ -59,9 +61,41 @@ def accuracy(truth: ArrayLike, probabilities: ArrayLike) -> float:
     return float(np.mean(probabilities_NC.argmax(axis=1) == truth_N))
 
 
+def top_k_accuracy(truth: ArrayLike, probabilities: ArrayLike, k: int) -> float:
+    """Return the fraction of rows whose true class is among the `k` most probable ones, in [0, 1].
+
+    Of equal probabilities the first classes are taken, so with `k` = 1 it is `accuracy`. Where there are no more than
+    `k` classes every row is right, whatever the scores: undefined.
+
+    >>> top_k_accuracy([2, 2], [[0.5, 0.3, 0.2], [0.4, 0.2, 0.4]], k=2)
+    0.5
+    """
+    if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
+        raise InputError(f"k must be a whole number of classes, 1 or more, found {k!r}")
+    truth_N, probabilities_NC = class_columns(truth, probabilities)
+    classes = probabilities_NC.shape[1]
+    if k >= classes:
+        raise UndefinedError(f"the top-{k} accuracy needs more than {k} classes: found {classes}")
+    p_true_N1 = probabilities_NC[np.arange(len(truth_N)), truth_N][:, None]
+    ahead_NC = (probabilities_NC > p_true_N1) | (
+        (probabilities_NC == p_true_N1) & (np.arange(classes) < truth_N[:, None])
+    )
+    return float(np.mean(ahead_NC.sum(axis=1) < k))
+
+
+@metric(ScoreKind.CLASSES, greater_is_better=True)
+def top_2_accuracy(truth: ArrayLike, probabilities: ArrayLike) -> float:
+    """Return the fraction of rows whose true class is one of the two most probable; undefined for two classes.
+
+    >>> top_2_accuracy([2, 2], [[0.5, 0.3, 0.2], [0.5, 0.2, 0.3]])
+    0.5
+    """
+    return top_k_accuracy(truth, probabilities, k=2)
+
+
 @metric(ScoreKind.CLASSES, greater_is_better=True)
 def balanced_accuracy(truth: ArrayLike, probabilities: ArrayLike) -> float:
-    """Return the mean recall over the classes that occur in the truth.
+    """Return the mean recall over the classes that occur in the truth, in [0, 1].
 
     >>> balanced_accuracy([0, 0, 0, 1], [[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.4, 0.6]])
     0.8333333333333333
@@ -71,7 +105,7 @@ def balanced_accuracy(truth: ArrayLike, probabilities: ArrayLike) -> float:
 
 @metric(ScoreKind.CLASSES, greater_is_better=True)
 def macro_f1(truth: ArrayLike, probabilities: ArrayLike) -> float:
-    """Return the mean over all C classes of F1 = 2 TP / (2 TP + FP + FN), 0 where that is 0 / 0.
+    """Return the mean over all C classes of F1 = 2 TP / (2 TP + FP + FN), 0 where that is 0 / 0; in [0, 1].
 
     >>> macro_f1([0, 0, 1], [[0.9, 0.1, 0.0], [0.2, 0.8, 0.0], [0.1, 0.9, 0.0]])
     0.4444444444444444
@@ -111,8 +145,23 @@ def log_loss(truth: ArrayLike, probabilities: ArrayLike) -> float:
 
 
 @metric(ScoreKind.CLASSES, greater_is_better=False)
+def brier(truth: ArrayLike, probabilities: ArrayLike) -> float:
+    """Return the mean over rows of sum over classes (p - 1 for the true class, p for the others)^2, in [0, 2].
+
+    0 = certain and right, 2 = certain and wrong; equal probabilities for C classes give 1 - 1 / C. Ties need no rule:
+    nothing is ranked. For two classes it is twice the binary form, mean (p of class 1 - truth)^2.
+
+    >>> round(brier([0, 1], [[0.9, 0.1], [0.8, 0.2]]), 6)
+    0.65
+    """
+    truth_N, probabilities_NC = class_columns(truth, probabilities)
+    errors_NC = probabilities_NC - np.eye(probabilities_NC.shape[1])[truth_N]
+    return float(np.mean((errors_NC**2).sum(axis=1)))
+
+
+@metric(ScoreKind.CLASSES, greater_is_better=False)
 def expected_calibration_error(truth: ArrayLike, probabilities: ArrayLike) -> float:
-    """Return sum over bins of count / N * |accuracy - mean confidence|, with `CALIBRATION_BINS` equal bins.
+    """Return sum over bins of count / N * |accuracy - mean confidence|, with `CALIBRATION_BINS` equal bins; in [0, 1].
 
     >>> round(expected_calibration_error([0, 1], [[0.9, 0.1], [0.9, 0.1]]), 6)
     0.4
@@ -124,7 +173,7 @@ def expected_calibration_error(truth: ArrayLike, probabilities: ArrayLike) -> fl
 
 @metric(ScoreKind.CLASSES, greater_is_better=True)
 def roc_auc(truth: ArrayLike, probabilities: ArrayLike) -> float:
-    """Return the area under the ROC of two classes, class 1 being the positive one; ties count one half.
+    """Return the area under the ROC of two classes, class 1 being the positive one; ties count one half; in [0, 1].
 
     Undefined for more than two classes, and when one class does not occur in the truth.
 

@@ -69,6 +69,8 @@ class DetCurve:
 def auc(scores: Scores, labels: ArrayLike | None = None) -> float:
     """Return the chance that a target scores above a nontarget, ties one half: `area_under_roc` without its sort.
 
+    In [0, 1], 0.5 = no better than chance; inverted scores give 1 minus it. Counted in integers, divided last.
+
     >>> auc([0.2, 0.2, 0.7], [0, 1, 1])
     0.75
     """

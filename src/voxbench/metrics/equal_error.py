@@ -37,8 +37,8 @@ EerMethod = Literal["interpolated", "asvspoof", "rocch"]
 def eer(scores: Scores, labels: ArrayLike | None = None, method: EerMethod = "interpolated") -> float:
     """Return the rate at which misses and false alarms are equally frequent.
 
-    0 = perfect separation. `interpolated` and `asvspoof` reach 1 for inverted scores; for all scores equal the three
-    methods give 0.5, 1 and 0.5.
+    A fraction in [0, 1], 0 = perfect separation. `interpolated` and `asvspoof` reach 1 for inverted scores; for all
+    scores equal the three methods give 0.5, 1 and 0.5.
 
     >>> eer([0.9, 0.8, 0.3, 0.6, 0.2, 0.1], [1, 1, 1, 0, 0, 0])
     0.3333333333333333
@@ -48,7 +48,9 @@ def eer(scores: Scores, labels: ArrayLike | None = None, method: EerMethod = "in
 
 @metric(ScoreKind.DETECTION, greater_is_better=False)
 def eer_asvspoof(scores: Scores, labels: ArrayLike | None = None) -> float:
-    """Return the equal error rate by the rule of the ASVspoof challenges.
+    """Return the equal error rate by the rule of the ASVspoof challenges, in [0, 1].
+
+    The one metric that takes equal scores apart: their targets are rejected first, whatever the order of the rows.
 
     >>> eer_asvspoof([1, 1, 2, 2, 3, 0, 1, 1, 2, 0, -1], [1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0])
     0.3666666666666667
@@ -61,7 +63,9 @@ def eer_threshold(scores: Scores, labels: ArrayLike | None = None, method: EerMe
 
     `interpolated` and `rocch`: the score of the operating point (of the hull) with the smallest gap between the two
     rates, the lower one of two, so a threshold moves with any rising map of the scores. `asvspoof`: the score last
-    rejected at the EER, as the challenge's code has it.
+    rejected at the EER, as the challenge's code has it. Always one of the scores. To decide, fit the policy `EerPoint`
+    (`voxbench.metrics.thresholds`): of two equally near points it takes that of fewer errors, then the higher one,
+    which may reject everything.
 
     >>> eer_threshold([0.9, 0.8, 0.3, 0.6, 0.2, 0.1], [1, 1, 1, 0, 0, 0])
     0.6

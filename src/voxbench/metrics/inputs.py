@@ -1,5 +1,8 @@
 """The columns of score tables as float64 and int64 arrays, or `InputError` with what was found instead.
 
+Columns are read by position: the index of a pandas Series does not count. Masked values are refused, for what stands
+below a mask is no value, and leaving a row out is for the caller to say of all columns.
+
 Shape letters: N rows, C classes, K clusters.
 """
 
@@ -15,17 +18,26 @@ Integers = NDArray[np.int64]
 
 # Half-precision softmax and tables written with four decimals stay inside; unnormalised scores do not.
 SUM_TOLERANCE = 1e-3
+# numpy's letters for booleans, integers, floats, and objects, which are looked at one by one.
+NUMBERS = "biufO"
 
 
 def finite_numbers(values: ArrayLike, name: str) -> Floats:
-    """Return numbers of any shape as float64; NaN, infinities and what is no number are refused.
+    """Return numbers of any shape as float64; NaN, infinities, masked values and what is no number are refused.
+
+    Integers, booleans, halves and decimals are numbers; texts, even of digits, complex numbers and dates are not.
 
     >>> finite_numbers([1, 2.5], "scores").tolist()
     [1.0, 2.5]
     """
+    _check_mask(values, name)
     try:
-        numbers = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+        given = np.asarray(values)
+        if given.dtype.kind not in NUMBERS or (given.dtype == object and _holds_text(given)):
+            raise TypeError(f"found {given.dtype} such as {given.ravel()[0] if given.size else 'nothing'}")
+        # Objects are converted by their own kind: pandas knows its missing numbers.
+        numbers = np.asarray(values if given.dtype == object else given, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{name} must be an array of numbers: {error}") from error
     unsound = int((~np.isfinite(numbers)).sum())
     if unsound:
@@ -39,6 +51,7 @@ def class_indices(labels: ArrayLike, name: str, classes: int) -> Integers:
     >>> class_indices([0, 2], "truth", classes=3).tolist()
     [0, 2]
     """
+    _check_mask(labels, name)
     try:
         labels_N = np.asarray(labels)
     except ValueError as error:
@@ -97,6 +110,7 @@ def cluster_indices(clusters: ArrayLike) -> tuple[NDArray[np.generic], Integers]
     >>> cluster_indices(["id2", "id1", "id2"])[1].tolist()
     [1, 0, 1]
     """
+    _check_mask(clusters, "clusters")
     names_N = np.asarray(clusters)
     if names_N.ndim != 1 or names_N.size == 0:
         raise InputError(f"clusters must be a non-empty vector, found shape {names_N.shape}")
@@ -106,3 +120,37 @@ def cluster_indices(clusters: ArrayLike) -> tuple[NDArray[np.generic], Integers]
         raise InputError(f"clusters must all be strings or all integers, found {found}; name every speaker")
     distinct, cluster_N = np.unique(names_N, return_inverse=True)
     return distinct, cluster_N
+
+
+def binary_labels(labels: ArrayLike) -> NDArray[np.bool_]:
+    """Return whether each label, in any shape, is 1 (or True, or 1.0); anything but 1 and 0 is refused.
+
+    >>> binary_labels([True, 0, 1.0]).tolist()
+    [True, False, True]
+    """
+    _check_mask(labels, "labels")
+    try:
+        given = np.asarray(labels)
+        # The missing value of pandas is neither equal nor unequal to anything, and says so.
+        is_target = np.asarray(given == 1, dtype=np.bool_)
+        strange = ~(is_target | np.asarray(given == 0, dtype=np.bool_))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"labels must be a vector of 1 = target and 0 = nontarget: {error}") from error
+    if strange.any():
+        row = int(strange.argmax())
+        found = given.ravel()[row : row + 1].tolist()[0]
+        raise InputError(f"labels must be 1 = target or 0 = nontarget, found {found!r} in row {row}")
+    return is_target
+
+
+def _check_mask(values: ArrayLike, name: str) -> None:
+    """Refuse an array of which values are masked."""
+    if np.ma.is_masked(values):
+        # pandas' own arrays have masks too; numpy says of what kinds it knows, and takes any.
+        hidden = int(np.sum(np.ma.getmask(values)))
+        raise InputError(f"{name} has {hidden} masked or missing rows: leave them out of every column first")
+
+
+def _holds_text(given: NDArray[np.generic]) -> bool:
+    """Say whether an array of objects has a text among them, which numpy would read as a number if it can."""
+    return any(isinstance(value, str | bytes) for value in given.ravel().tolist())

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from voxbench.metrics.inputs import Floats, Integers, finite_numbers
+from voxbench.metrics.inputs import Floats, Integers, binary_labels, finite_numbers
 from voxbench.metrics.registries import UndefinedError
 from voxbench.schema import InputError
 
@@ -103,6 +103,9 @@ def both_classes(scores: Scores, labels: ArrayLike | None, metric: str) -> Opera
     """Return the operating points of `scores` and `labels`, or `scores` itself where it is that table.
 
     Raises `UndefinedError` that names `metric` when targets or nontargets are missing.
+
+    >>> both_classes([0.2, 0.7], [0, 1], "EER").targets
+    1
     """
     if isinstance(scores, OperatingPoints):
         if labels is not None:
@@ -158,19 +161,11 @@ def hull_vertices(points: OperatingPoints) -> Integers:
 def _columns(scores: ArrayLike, labels: ArrayLike) -> tuple[Floats, NDArray[np.bool_]]:
     """Return `scores` (N,) as float64 and whether each trial is a target."""
     scores_N = finite_numbers(scores, "scores")
-    try:
-        labels_N = np.asarray(labels)
-    except ValueError as error:
-        raise InputError(f"labels must be a vector of 1 = target and 0 = nontarget: {error}") from error
     if scores_N.ndim != 1 or scores_N.size == 0:
         raise InputError(f"scores must be a non-empty vector, found shape {scores_N.shape}")
-    if labels_N.shape != scores_N.shape:
-        raise InputError(f"labels must have shape {scores_N.shape} like scores, found {labels_N.shape}")
-    is_target_N = labels_N == 1
-    strange = ~(is_target_N | (labels_N == 0))
-    if strange.any():
-        row = int(strange.argmax())
-        raise InputError(f"labels must be 1 = target or 0 = nontarget, found {labels_N[row]!s} in row {row}")
+    is_target_N = binary_labels(labels)
+    if is_target_N.shape != scores_N.shape:
+        raise InputError(f"labels must have shape {scores_N.shape} like scores, found {is_target_N.shape}")
     return scores_N, is_target_N
 
 

@@ -36,7 +36,14 @@ METRICS: Registry[Metric] = Registry("metric")
 def metric(
     kind: ScoreKind, *, greater_is_better: bool, needs_order: bool = False
 ) -> Callable[[MetricFunction], MetricFunction]:
-    """Return a decorator that registers a function under its own name and leaves it unchanged."""
+    """Return a decorator that registers a function under its own name and leaves it unchanged.
+
+    A second function of one name raises `ValueError`.
+
+    >>> from voxbench.metrics import METRICS
+    >>> METRICS["accuracy"].greater_is_better, METRICS["mae"].kind.value
+    (True, 'value')
+    """
 
     def register(function: MetricFunction) -> MetricFunction:
         METRICS.add(function.__name__, Metric(function.__name__, kind, function, greater_is_better, needs_order))
@@ -49,6 +56,10 @@ def metrics_of(kind: ScoreKind, *, ordered: bool = False) -> list[Metric]:
     """Return the metrics of score tables of one kind, in order of registration.
 
     Those that need an order of the classes are among them where the classes are `ordered`.
+
+    >>> import voxbench.metrics
+    >>> [entry.name for entry in metrics_of(ScoreKind.TEXT)]
+    ['wer', 'cer']
     """
     entries = [METRICS[name] for name in METRICS if METRICS[name].kind is kind]
     return [entry for entry in entries if ordered or not entry.needs_order]

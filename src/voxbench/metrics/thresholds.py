@@ -2,24 +2,25 @@
 
 A trial is accepted when score >= threshold. Three policies:
 
-- `EerPoint`: where miss and false-alarm rate are closest; for scores of any scale, when no costs are known.
+- `EerPoint`: where miss and false-alarm rate are closest; for scores of any scale, when no costs are known. Of equal
+  gaps that of the smaller sum of both rates, then the highest threshold (`equal_error.eer_threshold` is read off the
+  EER's own curve: it takes the lowest, and never rejects everything).
 - `Bayes`: ln(c_fa (1 - p_target) / (c_miss p_target)), the threshold of least expected cost for natural-log
   likelihood ratios (Brummer and du Preez, "Application-independent evaluation of speaker detection", 2006). It
   reads no scores, and is right only for calibrated ones (`voxbench.metrics.calibration`).
 - `FixedFar`: the lowest threshold whose false-alarm rate does not exceed a given one.
 
-The first two need scores of the same kind at fitting and at deciding, raw or calibrated. `EerPoint` and `FixedFar`
-choose among the distinct scores seen and, to reject everything, the next number above the highest: equal scores
-stand on one side of a threshold together, and the order of the trials changes nothing. Policies (they are sections
-of `params.yaml`) and thresholds are frozen records, as JSON by `record.model_dump(mode="json")`, read back by
-`policy_from` and `threshold_from`.
+`EerPoint` and `FixedFar` need scores of the same kind at fitting and at deciding, raw or calibrated. They choose among
+the distinct scores seen and, to reject everything, the next number above the highest: equal scores stand on one side
+of a threshold together, and the order of the trials changes nothing. Policies (they are sections of `params.yaml`)
+and thresholds are frozen records, as JSON by `record.model_dump(mode="json")`, read back by `policy_from` and
+`threshold_from`.
 
 Shape letters: T distinct scores and the point that rejects everything.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -29,6 +30,7 @@ from pydantic import FiniteFloat, TypeAdapter, ValidationError
 
 from voxbench.config.base import Count, Probability, Section
 from voxbench.config.decisions import Bayes, EerPoint, FixedFar, Policy
+from voxbench.metrics.bayes import bayes_threshold
 from voxbench.metrics.inputs import finite_numbers
 from voxbench.metrics.operating_points import OperatingPoints, both_classes
 from voxbench.schema import InputError
@@ -68,7 +70,7 @@ def fit(policy: EerPoint | Bayes | FixedFar, scores: ArrayLike, labels: ArrayLik
     """
     points = both_classes(scores, labels, f"threshold policy {policy.policy}")
     if isinstance(policy, Bayes):
-        value = math.log(policy.c_fa / policy.c_miss) + math.log((1 - policy.p_target) / policy.p_target)
+        value = bayes_threshold(policy.p_target, policy.c_miss, policy.c_fa)
         row = int(np.searchsorted(points.thresholds, value))
     else:
         row = _closest_rates(points) if isinstance(policy, EerPoint) else int((points.p_fa <= policy.rate).argmax())

@@ -11,9 +11,12 @@ Connections 22 (1999) (resampling the vertices of a network); Davezies, D'Haultf
 "Empirical process results for exchangeable arrays", Annals of Statistics 49 (2021) (pairs of units of one
 population: this scheme is consistent); Owen and Eckles, "Bootstrapping data arrays of arbitrary order", Annals
 of Applied Statistics 6 (2012) (products of weights; mildly conservative, and no bootstrap of crossed effects is
-exact). For biometrics, Poh, Martin and Bengio, IEEE PAMI 29 (2007), and Wu et al., IEEE/ACM TASLP 25 (2017),
-resample speakers on one side only. Deviation from Snijders and Borgatti: a trial between two copies of one drawn
-speaker would be a nontarget trial that nobody recorded; it is left out, not filled with another pair's score.
+exact). In biometrics users are resampled, and then the samples of each (Poh, Martin and Bengio, "Performance
+generalization in biometric authentication using joint user-specific and sample bootstraps", IEEE PAMI 29, 2007), or
+sets of target and of nontarget scores that share a subject (Wu, Martin, Greenberg and Kacker, "The impact of data
+dependency on speaker recognition evaluation", IEEE/ACM TASLP 25, 2017). Deviation from Snijders and Borgatti: a trial
+between two copies of one drawn speaker would be a nontarget trial that nobody recorded; it is left out, not filled
+with another pair's score.
 
 Shape letters: N trials, K speakers, R resamples, M metrics.
 """
@@ -190,10 +193,12 @@ def weighted_values(
     at_once = max(1, WEIGHTS_AT_ONCE // len(order_N))
     values = []
     for part_RK in multiplicities:
-        drawn_KR = np.vstack([part_RK.T, np.ones(len(part_RK))])
+        drawn_RK = np.column_stack([part_RK, np.ones(len(part_RK))])
         for start in range(0, len(part_RK), at_once):
-            block_KR = np.ascontiguousarray(drawn_KR[:, start : start + at_once])
-            block = weighted_trials(scores_N, is_target_N, block_KR[enroll_N] * block_KR[partner_N])
+            block_RK = drawn_RK[start : start + at_once]
+            weights_RN = np.take(block_RK, enroll_N, axis=1)
+            weights_RN *= np.take(block_RK, partner_N, axis=1)
+            block = weighted_trials(scores_N, is_target_N, weights_RN.T)
             values.append(np.array([metric(block) for metric in metrics]))
     return np.concatenate(values, axis=1)
 

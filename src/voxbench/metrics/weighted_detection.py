@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from voxbench.metrics.bayes import bayes_threshold
-from voxbench.metrics.inputs import Floats
+from voxbench.metrics.inputs import Floats, Integers
 from voxbench.metrics.registries import UndefinedError
 from voxbench.schema import InputError
 
@@ -52,15 +52,13 @@ def weighted_trials(scores_N: Floats, is_target_N: np.ndarray, weights_NR: Float
     ([[1.0], [0.0], [0.0]], [[0.0], [0.0], [1.0]])
     """
     last_of_equal = np.append(np.flatnonzero(np.diff(scores_N)), len(scores_N) - 1)
-    target_NR = weights_NR * is_target_N[:, None]
-    rates = []
-    for class_NR in (target_NR, weights_NR - target_NR):
-        accepted_NR = np.cumsum(class_NR, axis=0)
-        with np.errstate(invalid="ignore"):
-            rates.append(_after_rejecting_all(accepted_NR[last_of_equal]) / accepted_NR[-1])
-    hit_PR, p_fa_PR = rates
+    class_NR = weights_NR * is_target_N[:, None]
+    p_miss_PR = _accepted_share(class_NR, last_of_equal)
+    np.subtract(1, p_miss_PR, out=p_miss_PR)
+    np.subtract(weights_NR, class_NR, out=class_NR)
+    p_fa_PR = _accepted_share(class_NR, last_of_equal)
     thresholds_P = np.append(np.inf, scores_N[last_of_equal])
-    return WeightedTrials(scores_N, is_target_N, weights_NR, thresholds_P, 1 - hit_PR, p_fa_PR)
+    return WeightedTrials(scores_N, is_target_N, weights_NR, thresholds_P, p_miss_PR, p_fa_PR)
 
 
 def weighted_eer(trials: WeightedTrials) -> Floats:
@@ -188,9 +186,18 @@ def weighted_by_repetition(statistic: Callable[[Floats, np.ndarray], float]) -> 
     return repeated
 
 
-def _after_rejecting_all(accepted: Floats) -> Floats:
-    """Return the counts with the operating point in front that accepts nothing."""
-    return np.concatenate([np.zeros((1, accepted.shape[1])), accepted])
+def _accepted_share(class_NR: Floats, last_of_equal: Integers) -> Floats:
+    """Return how much of a class each operating point accepts (P, R), none first; NaN for a class without weight."""
+    # Resample by resample in memory: a sum runs along it, not across.
+    share_PR = np.zeros((class_NR.shape[1], len(last_of_equal) + 1)).T
+    if len(last_of_equal) == len(class_NR):
+        # No ties: summed in place, as a copy of all trials costs more than the sum.
+        np.cumsum(class_NR, axis=0, out=share_PR[1:])
+    else:
+        np.take(np.cumsum(class_NR, axis=0), last_of_equal, axis=0, out=share_PR[1:])
+    with np.errstate(invalid="ignore"):
+        share_PR /= share_PR[-1].copy()
+    return share_PR
 
 
 def _point(trials: WeightedTrials, threshold: float) -> int:

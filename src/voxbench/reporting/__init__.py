@@ -1,20 +1,4 @@
-"""The report: one page, its figures, and the numbers that `dvc metrics` and `dvc plots` show."""
+"""Reports: the pipeline's page, that of a score file, their figures, and the numbers that other tools show.
 
-from voxbench.reporting.evidence import Evidence, Finalist, Question, Sources, gather
-from voxbench.reporting.exports import summary, write_cross_figures, write_figures, write_plots
-from voxbench.reporting.page import render
-from voxbench.reporting.tables_overview import read_matrix
-
-__all__ = [
-    "Evidence",
-    "Finalist",
-    "Question",
-    "Sources",
-    "gather",
-    "read_matrix",
-    "render",
-    "summary",
-    "write_cross_figures",
-    "write_figures",
-    "write_plots",
-]
+Nothing is imported here: the page of a score file does without the libraries of the pipeline's.
+"""

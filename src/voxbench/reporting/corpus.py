@@ -9,22 +9,24 @@ from typing import Any
 import pandas as pd
 
 from voxbench.artifacts import read_json
+from voxbench.reporting.probes import CLUES
 from voxbench.reporting.scored import people
 from voxbench.schema import GENDERS, Split, age_group
 from voxbench.tasks import Task
 
-FACTS = ("id", "speaker", "split", "gender", "age_years", "age_group", "language")
+FACTS = ("id", "speaker", "split", "gender", "age_years", "age_group", "language", "kept_seconds")
+EXTRAS = ("dialect", "snr_db")
 
 
 @dataclass(frozen=True)
 class CorpusAccount:
     """The account of a corpus, for one task.
 
-    `labelled` has one row for each recording with a target: `FACTS` and `dialect` where the manifest has them, and the
-    `target`. `sizes` has one row for each split and class, or gender for a task of values (split, class, clips,
-    speakers), `totals` one for each split (clips, speakers, hours, and `low`, `median`, `high` of a target in numbers,
-    indexed by split). `unlabelled` rows have no target and take no part. `leakage` certifies the split,
-    `leakage_utterance` says what the split by utterance shares, and is empty where prepare made none.
+    `labelled` has one row for each recording with a target: `FACTS`, `EXTRAS` and what probes know where the manifest
+    has them, and the `target`. `sizes` has one row for each split and class, or gender for a task of values (split,
+    class, clips, speakers), `totals` one for each split (clips, speakers, hours, and `low`, `median`, `high` of a
+    target in numbers, indexed by split). `unlabelled` rows have no target and take no part. `leakage` certifies the
+    split, `leakage_utterance` says what the split by utterance shares, and is empty where prepare made none.
     """
 
     funnel: dict[str, Any]
@@ -65,9 +67,11 @@ def read_account(prepared: Path, task: Task) -> CorpusAccount:
 
 
 def _facts(rows: pd.DataFrame) -> pd.DataFrame:
-    facts = rows[[name for name in FACTS if name in rows]].copy()
-    if "extra_dialect" in rows:
-        facts["dialect"] = rows["extra_dialect"]
+    columns = dict.fromkeys((*FACTS, *(name for names in CLUES.values() for name in names)))
+    facts = rows[[name for name in columns if name in rows]].copy()
+    for name in EXTRAS:
+        if f"extra_{name}" in rows:
+            facts[name] = rows[f"extra_{name}"]
     if "age_years" in facts:
         from_years = facts["age_years"].astype(float).map(age_group, na_action="ignore").astype(object)
         stated = facts["age_group"].astype(object) if "age_group" in facts else from_years

@@ -18,6 +18,7 @@ from voxbench.config import Report
 from voxbench.metrics import METRICS, Metric, metrics_of
 from voxbench.reporting.baselines import Baseline, baselines
 from voxbench.reporting.corpus import CorpusAccount, read_account
+from voxbench.reporting.decisions import Applied, applied_decision
 from voxbench.reporting.finalists import (
     Finalist,
     Question,
@@ -29,6 +30,7 @@ from voxbench.reporting.finalists import (
     read_table,
 )
 from voxbench.reporting.groups import group_errors
+from voxbench.reporting.probes import Probe, Probes, probes
 from voxbench.reporting.published import published_figures
 from voxbench.reporting.quantities import NARROW_SPACE, counted
 from voxbench.reporting.scored import AUC, Bootstrap, Bounded, Scored, people
@@ -36,12 +38,15 @@ from voxbench.tasks import Task
 
 __all__ = ["AUC", "Evidence", "Finalist", "Question", "Scored", "Sources", "Spread", "gather"]
 
+TOP_2 = "top_2_accuracy"
+
 
 @dataclass(frozen=True)
 class Evidence:
     """One benchmark.
 
-    `groups` are the errors of the network that is best on validation, by groups of speakers
+    `decisions` is what the stored decision of the network that is best on validation does on the test rows; None for a
+    task without thresholds. `groups` are the errors of the network that is best on validation, by groups of speakers
     (`voxbench.reporting.groups`). `variants` holds a row for each variant and model, compared with the unchanged runs,
     `variant_runs` each of their runs with every metric; both are as `voxbench ablate` writes them.
     `selected_by` is the metric of the study, `inherited` its name where the finalists are those of another task or
@@ -55,6 +60,8 @@ class Evidence:
     seeds: tuple[int, ...]
     finalists: tuple[Finalist, ...]
     baselines: tuple[Baseline, ...]
+    probes: Probes
+    decisions: Applied | None
     groups: pd.DataFrame
     tests: pd.DataFrame
     trials: pd.DataFrame
@@ -67,9 +74,10 @@ class Evidence:
 
     @property
     def measured(self) -> list[Metric]:
-        """Return the metrics of the task's kind, the one of selection first; of two classes only, the AUC."""
+        """Return the metrics of the task's kind, the one of selection first; the AUC of two classes, top-2 of more."""
         metrics = metrics_of(self.task.score_kind, ordered=self.task.ordered)
-        shown = [metric for metric in metrics if metric.name != AUC or len(self.task.classes) == 2]
+        unfit = TOP_2 if len(self.task.classes) == 2 else AUC
+        shown = [metric for metric in metrics if metric.name != unfit]
         return sorted(shown, key=lambda metric: metric.name != self.metric.name)
 
     @property
@@ -131,13 +139,12 @@ class Evidence:
     @cached_property
     def strongest(self) -> Baseline:
         """Return the baseline with the best test metric, which a network has to beat; of equal ones the last."""
-        sign = -1 if self.metric.greater_is_better else 1
+        return min(reversed(self.baselines), key=lambda baseline: self._rank(baseline.scored))
 
-        def rank(baseline: Baseline) -> tuple[bool, float]:
-            value = baseline.scored.values.get(self.metric.name)
-            return value is None, 0.0 if value is None else sign * value
-
-        return min(reversed(self.baselines), key=rank)
+    def _rank(self, scored: Scored) -> tuple[bool, float]:
+        """Return what sorts systems by the test metric: the best first, those without it last."""
+        value, sign = scored.values.get(self.metric.name), -1 if self.metric.greater_is_better else 1
+        return value is None, 0.0 if value is None else sign * value
 
     @cached_property
     def gain(self) -> Bounded:
@@ -154,6 +161,20 @@ class Evidence:
         """Say whether the interval of the gain lies above zero."""
         return self.gain.interval is not None and self.gain.interval.low > 0
 
+    @cached_property
+    def closest_probe(self) -> Probe | None:
+        """Return the probe with the best test metric; None where no probe has it."""
+        measured = [probe for probe in self.probes.found if self.metric.name in probe.scored.values]
+        return min(measured, key=lambda probe: self._rank(probe.scored), default=None)
+
+    @cached_property
+    def probe_gain(self) -> Bounded:
+        """Return by how much the network that validation chooses is better than the closest probe, as `gain` does."""
+        bound, chosen, probe = Bootstrap(self.name, self.settings, self.metric), self.validated, self.closest_probe
+        if probe is None:
+            return Bounded(None, "there is no probe")
+        return bound.gain(chosen.model, chosen.tuned, probe.name, probe.scored)
+
 
 def gather(question: Question, sources: Sources, settings: Report) -> Evidence:
     """Read and compute everything the report says of a benchmark; a file that is missing raises `InputError`."""
@@ -162,7 +183,8 @@ def gather(question: Question, sources: Sources, settings: Report) -> Evidence:
     account = read_account(sources.prepared, task)
     bound = Bootstrap(question.name, settings, metric)
     finalists = tuple(read_finalist(row, question, sources, account.labelled, bound) for row in selection["finalists"])
-    validated = best_on_validation(finalists, metric)
+    validated, like = best_on_validation(finalists, metric), finalists[0].tuned
+    trivial = baselines(task, account.labelled, like, bound)
     return Evidence(
         name=question.name,
         task=task,
@@ -170,7 +192,9 @@ def gather(question: Question, sources: Sources, settings: Report) -> Evidence:
         settings=settings,
         seeds=question.seeds,
         finalists=finalists,
-        baselines=baselines(task, account.labelled, finalists[0].tuned, bound),
+        baselines=trivial,
+        probes=probes(task, account.labelled, like, trivial[0], bound),
+        decisions=_decisions(validated, sources, task, bound),
         groups=group_errors(validated.tuned, settings, question.name),
         tests=read_table(sources.repeat / "significance.csv"),
         trials=read_table(sources.select / "trials.csv"),
@@ -181,6 +205,11 @@ def gather(question: Question, sources: Sources, settings: Report) -> Evidence:
         selected_by=METRICS[selection["metric"]],
         account=account,
     )
+
+
+def _decisions(validated: Finalist, sources: Sources, task: Task, bound: Bootstrap) -> Applied | None:
+    folder, manifest = sources.models / validated.model, sources.prepared / "manifest.parquet"
+    return applied_decision(task, validated.tuned, folder, manifest, bound)
 
 
 def _variants(folder: Path | None, file: str) -> pd.DataFrame:

@@ -20,8 +20,9 @@ def summary(evidence: Evidence) -> dict[str, float]:
     """Return the few numbers of one benchmark for `dvc metrics show`; what is undefined is left out.
 
     They are of the finalist that validation prefers: mean and standard deviation of the selection metric over the
-    seeds, the bounds of its fine-tuned network over speakers, its mean AUC, then the strongest trivial baseline and
-    the Holm-adjusted p of the lead on the test rows.
+    seeds, the bounds of its fine-tuned network over speakers, its mean AUC, of two classes what its stored decision
+    does (Cllr before and after calibration and the least possible, both error rates of the policy that serving
+    applies), then the strongest trivial baseline and the Holm-adjusted p of the lead on the test rows.
     """
     finalist, name = evidence.validated, evidence.metric.name
     spread, interval = finalist.spreads[name], finalist.bounds[name].interval
@@ -30,9 +31,18 @@ def summary(evidence: Evidence) -> dict[str, float]:
         numbers |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
     if name != AUC and AUC in finalist.spreads:
         numbers["auc"] = finalist.spreads[AUC].mean
+    numbers |= _decided(evidence)
     numbers["baseline"] = evidence.strongest.scored.values.get(name, math.nan)
     numbers["p_holm"] = judge(evidence).p_holm
     return {key: float(value) for key, value in numbers.items() if math.isfinite(value)}
+
+
+def _decided(evidence: Evidence) -> dict[str, float]:
+    if evidence.decisions is None:
+        return {}
+    served = evidence.decisions.served
+    found = dict(evidence.decisions.cllrs) | ({"p_miss": served.p_miss, "p_fa": served.p_fa} if served else {})
+    return {name: each.value for name, each in found.items() if each.value is not None}
 
 
 def write_figures(evidence: Evidence, folder: Path) -> None:

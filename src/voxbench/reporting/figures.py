@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from functools import partial
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
@@ -15,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from voxbench.metrics import confusion, reliability, roc_curve
 from voxbench.metrics.classification import CALIBRATION_BINS
-from voxbench.reporting.drawing import INK, MUTED, Figure, legend_above, tile
+from voxbench.reporting.drawing import MUTED, Figure, legend_above
 from voxbench.reporting.evidence import AUC, Evidence, Finalist
 from voxbench.reporting.figures_comparisons import (
     axis_words,
@@ -27,13 +26,12 @@ from voxbench.reporting.figures_comparisons import (
 )
 from voxbench.reporting.figures_costs import costs_figure
 from voxbench.reporting.figures_values import age_figure, estimates_figure
-from voxbench.reporting.quantities import count, counted, quantity
+from voxbench.reporting.panels import confusion_cells, confusion_size, reliability_axes, reliability_line, roc_axes
+from voxbench.reporting.quantities import counted, quantity
 from voxbench.schema import ScoreKind
 
 # What a loss of 1 means, by what the network answers.
 LOSSES = {ScoreKind.CLASSES: "loss (nats)", ScoreKind.VALUE: "loss (variances)"}
-# From so many classes on, the cells of a confusion matrix hold smaller type.
-MANY_CLASSES = 4
 
 
 def figures_of(evidence: Evidence) -> dict[str, Figure]:
@@ -110,8 +108,7 @@ def _common_limits(evidence: Evidence) -> tuple[float, float]:
 
 def confusion_figure(evidence: Evidence) -> Figure:
     """Draw the confusion matrix of every fine-tuned finalist on the test rows."""
-    many = len(evidence.task.classes) >= MANY_CLASSES
-    size = 0.9 + (0.46 if many else 0.85) * len(evidence.task.classes)
+    size = confusion_size(len(evidence.task.classes))
     return Figure(
         name="confusion",
         title="Confusion on the test rows",
@@ -127,23 +124,9 @@ def confusion_figure(evidence: Evidence) -> Figure:
 
 def _confusion(evidence: Evidence, finalist: Finalist, part: FigureBase) -> None:
     axes, classes = part.subplots(), evidence.task.classes
-    many = len(classes) >= MANY_CLASSES
     counts_CC = confusion(finalist.tuned.truth, finalist.tuned.predicted, len(classes))
-    color = look_of(evidence, finalist)[0]
-    for (truth, predicted), number in np.ndenumerate(counts_CC):
-        share = number / counts_CC[truth].sum() if counts_CC[truth].sum() else 0.0
-        tile(axes, predicted, truth, color, share)
-        words = f"{100 * share:.0f}" if many else f"{100 * share:.1f} %"
-        axes.text(predicted, truth, words, ha="center", va="bottom", fontsize=9 if many else 10)
-        clips = count(int(number))
-        axes.text(predicted, truth + 0.08, clips, ha="center", va="top", fontsize=7 if many else 8)
-    axes.set_xlim(-0.5, len(classes) - 0.5)
-    axes.set_ylim(len(classes) - 0.5, -0.5)
-    axes.set_xticks(range(len(classes)), classes, rotation=40 if many else 0, ha="right" if many else "center")
-    axes.set_yticks(range(len(classes)), classes, rotation=0 if many else 90, va="center")
-    axes.tick_params(length=0, labelcolor=INK)
-    axes.grid(visible=False)
-    axes.set(title=finalist.model, xlabel="predicted", ylabel="true")
+    confusion_cells(axes, counts_CC, classes, look_of(evidence, finalist)[0])
+    axes.set_title(finalist.model)
 
 
 def roc_figure(evidence: Evidence) -> Figure:
@@ -164,7 +147,7 @@ def roc_figure(evidence: Evidence) -> Figure:
 
 def _roc(evidence: Evidence, part: FigureBase) -> None:
     axes, shown = part.subplots(), quantity(AUC, evidence.clips)
-    axes.plot([0, 1], [0, 1], color=MUTED, linestyle=":", linewidth=1)
+    roc_axes(axes)
     for finalist in evidence.ranked:
         color, _, dashes = look_of(evidence, finalist)
         interval, label = finalist.bounds[AUC].interval, finalist.model
@@ -175,7 +158,6 @@ def _roc(evidence: Evidence, part: FigureBase) -> None:
         area = shown.number(finalist.tuned.values[AUC]) if interval is None else shown.interval(interval)
         rates = curve.false_positive_rate, curve.true_positive_rate
         axes.plot(*rates, color=color, linestyle=dashes, label=f"{label}: AUC {area}")
-    axes.set(xlabel="false positive rate", ylabel="true positive rate", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
     legend_above(axes, columns=1)
 
 
@@ -197,18 +179,10 @@ def reliability_figure(evidence: Evidence) -> Figure:
 
 def _reliability(evidence: Evidence, part: FigureBase) -> None:
     axes: Axes = part.subplots()
-    lowest = 1 / len(evidence.task.classes)
-    axes.plot([lowest, 1], [lowest, 1], color=MUTED, linestyle=":", linewidth=1)
+    reliability_axes(axes, len(evidence.task.classes))
     for finalist in evidence.ranked:
-        color, marker, dashes = look_of(evidence, finalist)
         bins = reliability(finalist.tuned.truth, finalist.tuned.scores, CALIBRATION_BINS)
-        filled = bins.count > 0
-        line = bins.confidence[filled], bins.accuracy[filled]
-        axes.plot(*line, color=color, linestyle=dashes, linewidth=1, alpha=0.7)
-        area = 12 + 240 * bins.count[filled] / evidence.clips
-        axes.scatter(*line, s=area, color=color, marker=marker, alpha=0.75, linewidths=0)
-        axes.plot([], [], color=color, marker=marker, linestyle=dashes, markersize=5, label=finalist.model)
-    axes.set(xlabel="mean confidence", ylabel="accuracy", xlim=(lowest - 0.03, 1.03), ylim=(-0.04, 1.04))
+        reliability_line(axes, bins, look_of(evidence, finalist), finalist.model)
     legend_above(axes)
 
 

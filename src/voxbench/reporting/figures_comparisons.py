@@ -17,14 +17,14 @@ from matplotlib.patches import Rectangle
 from voxbench.metrics import METRICS, Metric
 from voxbench.reporting.drawing import BASELINES, GRID, INK, MUTED, PAPER, SERIES, Figure, legend_above, look
 from voxbench.reporting.evidence import Evidence, Finalist
-from voxbench.reporting.quantities import MINUS, count, counted, quantity, visible
+from voxbench.reporting.panels import group_bars, shown_groups
+from voxbench.reporting.quantities import MINUS, counted, quantity
 from voxbench.schema import ScoreKind
 
 # Above so many pairs the forest shows only those of the best finalist; the table has them all.
 MOST_PAIRS = 15
 # Above so many groups of one kind those without an interval are counted and not listed; the table has them all.
 MOST_GROUPS = 12
-LONGEST_NAME = 26
 # What groups are compared by.
 GROUP_METRIC = {ScoreKind.CLASSES: "accuracy", ScoreKind.VALUE: "mae"}
 
@@ -190,7 +190,7 @@ def _difference_axis(axes: Axes, evidence: Evidence, better: str) -> None:
 def groups_figure(evidence: Evidence) -> Figure:
     """Draw the mean error of every group of speakers with its interval, a panel for each kind of group."""
     shown = quantity(GROUP_METRIC[evidence.task.score_kind], evidence.clips)
-    kinds = {str(by): _shown_groups(table) for by, table in evidence.groups.groupby("by", sort=False)}
+    kinds = {str(by): shown_groups(table, MOST_GROUPS) for by, table in evidence.groups.groupby("by", sort=False)}
     most = max(map(len, kinds.values()))
     return Figure(
         name="groups",
@@ -207,27 +207,6 @@ def groups_figure(evidence: Evidence) -> Figure:
     )
 
 
-def _shown_groups(table: pd.DataFrame) -> pd.DataFrame:
-    """Return at most `MOST_GROUPS` rows, each with its `words`; if that is not all, the last counts the others."""
-    words = [
-        f"{_written(group)}\n{counted(speakers, 'speaker')}{'' if np.isfinite(low) else ', too few'}"
-        for group, speakers, low in table[["group", "speakers", "low"]].itertuples(index=False)
-    ]
-    table = table.assign(words=words)
-    if len(table) <= MOST_GROUPS:
-        return table
-    # Those of most speakers say most; they stay in the order of the table.
-    kept = table[table["low"].notna()].nlargest(MOST_GROUPS - 1, "speakers").sort_index()
-    return pd.concat([kept, pd.DataFrame({"words": [f"{count(len(table) - len(kept))} more,\nin the table"]})])
-
-
-def _written(group: str) -> str:
-    """Return a name, which a corpus may take from anybody, so that it is drawn as it is and on one line."""
-    name = visible(group)
-    # Between two dollar signs matplotlib would read mathematics.
-    return (name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}\u2026").replace("$", r"\$")
-
-
 def _groups(evidence: Evidence, title: str, table: pd.DataFrame, most: int, part: FigureBase) -> None:
     # Equal pitch in all panels, whatever their number of rows.
     ratios = {"height_ratios": (len(table) + 0.2, max(most - len(table), 0.01))}
@@ -235,18 +214,11 @@ def _groups(evidence: Evidence, title: str, table: pd.DataFrame, most: int, part
     below.set_axis_off()
     name = GROUP_METRIC[evidence.task.score_kind]
     factor = quantity(name, evidence.clips).factor
-    color, marker, _ = look_of(evidence, evidence.validated)
     axes.axvline(factor * evidence.validated.tuned.values[name], color=MUTED, linewidth=1, zorder=0.5)
-    for place, row in enumerate(table.to_dict("records")):
-        if np.isfinite(row["low"]):
-            axes.plot(factor * np.array([row["low"], row["high"]]), [place] * 2, color=color, linewidth=1.6)
-            axes.plot(factor * row["mean"], place, marker, color=color, markersize=6)
-    axes.set_yticks(range(len(table)), table["words"], color=INK, fontsize=7.5)
-    axes.set_ylim(len(table) - 0.4, -0.6)
+    group_bars(axes, table, look_of(evidence, evidence.validated), factor)
     axes.set_xlim(*_group_limits(evidence, factor))
     axes.set_title("by " + title.replace("_", " "))
     axes.set_xlabel(axis_words(METRICS[name], evidence.clips))
-    axes.grid(visible=False, axis="y")
 
 
 def _group_limits(evidence: Evidence, factor: float) -> tuple[float, float]:

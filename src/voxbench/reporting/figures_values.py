@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 
 from voxbench.metrics.groups import by_group
 from voxbench.reporting.drawing import BASELINES, INK, MUTED, SERIES, Figure, legend_above
 from voxbench.reporting.evidence import Evidence, Finalist
 from voxbench.reporting.figures_comparisons import look_of
+from voxbench.reporting.panels import FEWEST, MOST_DOTS, counted_cells, medians
 from voxbench.reporting.quantities import MINUS, counted, quantity
 from voxbench.reporting.scored import Scored
 from voxbench.schema import AGE_GROUPS, GENDERS, age_group
@@ -28,12 +28,8 @@ from voxbench.schema import AGE_GROUPS, GENDERS, age_group
 SEXES = dict(zip((*GENDERS, "sex unknown"), ((SERIES[1], "o"), (SERIES[0], "^"), (MUTED, "D")), strict=True))
 DOTS: dict[str, Any] = {"linestyle": "", "markersize": 4, "alpha": 0.5, "markeredgewidth": 0}
 LINE: dict[str, Any] = {"linewidth": 1.6, "markersize": 5}
-# Above so many rows dots would hide each other: the clips are counted in cells then, and each sex has a line.
-MOST_DOTS = 800
-# Cells of so many units on a side, their dots of so many sizes.
-CELL, SIZES = 2.0, 5
-# The line goes through steps of so many units that hold at least so many clips.
-STEP, FEWEST = 5.0, 10
+# Years on a side of the cells in which many clips are counted, and of the steps whose medians a line joins.
+CELL, STEP = 2.0, 5.0
 
 
 def estimates_figure(evidence: Evidence) -> Figure:
@@ -65,11 +61,11 @@ def _estimates(evidence: Evidence, finalist: Finalist, part: FigureBase) -> None
     table = pd.DataFrame({"truth": finalist.tuned.truth, "estimate": finalist.tuned.scores})
     sex_N, many = _sexes(finalist.tuned), evidence.clips > MOST_DOTS
     if many:
-        _cells(axes, table)
+        counted_cells(axes, table, CELL)
     for sex, (color, marker) in SEXES.items():
         if (rows := table[sex_N == sex]).empty:
             continue
-        line, style = (_medians(rows), LINE) if many else (rows, DOTS)
+        line, style = (medians(rows, STEP), LINE) if many else (rows, DOTS)
         label = f"{sex} ({counted(len(rows), 'clip')})"
         axes.plot(line["truth"], line["estimate"], color=color, marker=marker, label=label, **style)
     axes.set(xlim=(low, high), ylim=(low, high))
@@ -78,20 +74,6 @@ def _estimates(evidence: Evidence, finalist: Finalist, part: FigureBase) -> None
     error, clips = quantity("mae", evidence.clips), counted(len(finalist.tuned.truth), "clip")
     words = f"{error.label} {error.value(finalist.tuned.values['mae'])}, n = {clips}"
     part.legend(loc="outside lower left", title=words, alignment="left", handletextpad=0.4, borderpad=0)
-
-
-def _cells(axes: Axes, table: pd.DataFrame) -> None:
-    """Draw a dot for each cell that holds clips, its area in `SIZES` steps."""
-    cells = (CELL * (table / CELL).round()).value_counts(sort=False).reset_index(name="clips")
-    size = np.ceil(SIZES * cells["clips"] / cells["clips"].max())
-    for each, part in cells.groupby(size):
-        style = {"color": MUTED, "alpha": 0.45, "markersize": 5.5 * np.sqrt(each / SIZES), "markeredgewidth": 0}
-        axes.plot(part["truth"], part["estimate"], "o", **style)
-
-
-def _medians(rows: pd.DataFrame) -> pd.DataFrame:
-    steps = rows.groupby(STEP * (rows["truth"] / STEP).round())["estimate"].agg(["median", "size"])
-    return steps[steps["size"] >= FEWEST]["median"].rename("estimate").rename_axis("truth").reset_index()
 
 
 def _limits(evidence: Evidence) -> tuple[float, float]:

@@ -11,22 +11,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from voxbench import __version__
-from voxbench.reporting.drawing import Figure, svgs
 from voxbench.reporting.evidence import Evidence
 from voxbench.reporting.figures import figures_of
 from voxbench.reporting.figures_cross import cross_figures
 from voxbench.reporting.quantities import counted, p_equation, quantity, visible
-from voxbench.reporting.tables import Table, significance_table, trials_table
+from voxbench.reporting.table import Table
+from voxbench.reporting.tables import significance_table, trials_table
 from voxbench.reporting.tables_counts import counts_table
 from voxbench.reporting.tables_data import excluded_table, funnel_rows, leakage_words, splits_table
+from voxbench.reporting.tables_decisions import decision_tables
 from voxbench.reporting.tables_overview import cross_table, overview_table
 from voxbench.reporting.tables_results import leaky_variants, results_table
 from voxbench.reporting.tables_variants import variants_table
 from voxbench.reporting.tables_voices import classes_table, groups_table
+from voxbench.reporting.templates import Drawn, drawn, template
 from voxbench.reporting.verdict import Verdict, judge, lead_of
 
 # The part of a chapter where a figure is shown; one that is not named here is shown with the networks.
@@ -42,14 +42,6 @@ class Tile:
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """A figure and its panels as markup."""
-
-    figure: Figure
-    panels: tuple[Markup, ...]
-
-
-@dataclass(frozen=True)
 class Chapter:
     """What the template shows of one benchmark; a table without rows is left out."""
 
@@ -60,6 +52,7 @@ class Chapter:
     results: Table
     significance: Table
     variants: Table
+    decisions: tuple[Table, ...]
     groups: Table
     classes: Table
     counts: Table
@@ -76,8 +69,8 @@ class Chapter:
 
     def figures(self, part: str) -> list[Drawn]:
         """Return the figures of a part of the chapter, in order; those of one panel first."""
-        own = [drawn for name, drawn in self.drawn.items() if PARTS.get(name, "networks") == part]
-        return sorted(own, key=lambda drawn: len(drawn.panels) > 1)
+        own = [each for name, each in self.drawn.items() if PARTS.get(name, "networks") == part]
+        return sorted(own, key=lambda each: len(each.panels) > 1)
 
 
 @dataclass(frozen=True)
@@ -90,15 +83,8 @@ class Crossing:
 
 def render(benchmarks: Sequence[Evidence], matrix: pd.DataFrame) -> str:
     """Return the page of all benchmarks and of the cross stage's matrix; equal evidence gives equal bytes."""
-    environment = Environment(
-        loader=PackageLoader("voxbench.reporting", package_path=""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     shown = trials_shown(benchmarks)
-    return environment.get_template("page.html.j2").render(
+    return template("page.html.j2").render(
         chapters=[chapter(evidence, with_trials=evidence.name in shown) for evidence in benchmarks],
         overview=overview_table(benchmarks) if len(benchmarks) > 1 else None,
         crossing=crossing(matrix, benchmarks[0].level) if len(matrix) else None,
@@ -116,8 +102,8 @@ def trials_shown(benchmarks: Sequence[Evidence]) -> set[str]:
 
 def crossing(matrix: pd.DataFrame, level: str) -> Crossing:
     """Return the cross stage's matrix in the words and drawings of the page."""
-    drawn = (_drawn("cross", figure) for figure in cross_figures(matrix).values())
-    return Crossing(cross_table(matrix, level), tuple(drawn))
+    figures = tuple(drawn("cross", figure) for figure in cross_figures(matrix).values())
+    return Crossing(cross_table(matrix, level), figures)
 
 
 def chapter(evidence: Evidence, *, with_trials: bool) -> Chapter:
@@ -132,6 +118,7 @@ def chapter(evidence: Evidence, *, with_trials: bool) -> Chapter:
         results=results_table(evidence),
         significance=significance_table(evidence),
         variants=variants_table(evidence),
+        decisions=decision_tables(evidence),
         groups=groups_table(evidence),
         classes=classes_table(evidence),
         counts=counts_table(evidence),
@@ -144,12 +131,8 @@ def chapter(evidence: Evidence, *, with_trials: bool) -> Chapter:
         leakage_utterance=leakage_words(utterance) if utterance and leaky_variants(evidence) else "",
         clean=account.leakage["clean"],
         licence=visible(account.funnel["licence"]),
-        drawn={name: _drawn(evidence.name, figure) for name, figure in figures_of(evidence).items()},
+        drawn={name: drawn(evidence.name, figure) for name, figure in figures_of(evidence).items()},
     )
-
-
-def _drawn(prefix: str, figure: Figure) -> Drawn:
-    return Drawn(figure, tuple(Markup(each) for each in svgs(figure, f"{prefix}-{figure.name}")))
 
 
 def _facts(evidence: Evidence) -> list[str]:

@@ -58,12 +58,14 @@ class Quantity:
 PERCENT = Quantity("", "%", 100, 1)
 QUANTITIES = {
     "accuracy": replace(PERCENT, label="accuracy"),
+    "top_2_accuracy": replace(PERCENT, label="top-2 accuracy"),
     "balanced_accuracy": replace(PERCENT, label="balanced accuracy"),
     "macro_f1": replace(PERCENT, label="macro F1"),
     "expected_calibration_error": replace(PERCENT, label="calibration error"),
     "matthews_correlation": Quantity("Matthews correlation", "", 1, 3),
     "log_loss": Quantity("log loss", "nats", 1, 3),
     "class_distance": Quantity("distance", "classes", 1, 3),
+    "brier": Quantity("Brier score", "", 1, 3),
     "roc_auc": Quantity("AUC", "", 1, 3),
     "mae": Quantity("MAE", "years", 1, 2),
     "median_absolute_error": Quantity("median absolute error", "years", 1, 2),
@@ -71,12 +73,36 @@ QUANTITIES = {
     "r2": Quantity("R\u00b2", "", 1, 3),
     "pearson": Quantity("Pearson's r", "", 1, 3),
     "concordance": Quantity("concordance", "", 1, 3),
+    "eer": replace(PERCENT, label="EER", decimals=2),
+    "eer_asvspoof": replace(PERCENT, label="EER (ASVspoof)", decimals=2),
+    "min_dcf_p01": Quantity("minDCF (0.01)", "", 1, 4),
+    "min_dcf_p05": Quantity("minDCF (0.05)", "", 1, 4),
+    "act_dcf_p01": Quantity("actDCF (0.01)", "", 1, 4),
+    "act_dcf_p05": Quantity("actDCF (0.05)", "", 1, 4),
+    "cllr": Quantity("Cllr", "bits", 1, 4),
+    "min_cllr": Quantity("minCllr", "bits", 1, 4),
+    "auc": Quantity("AUC", "", 1, 4),
+    "wer": replace(PERCENT, label="word error rate", decimals=2),
+    "cer": replace(PERCENT, label="character error rate", decimals=2),
+    "eer_rocch": replace(PERCENT, label="EER (ROC hull)", decimals=2),
+    "p_miss": replace(PERCENT, label="miss rate", decimals=2),
+    "p_fa": replace(PERCENT, label="false-alarm rate", decimals=2),
+    "min_dcf": Quantity("minDCF", "", 1, 4),
+    "act_dcf": Quantity("actDCF", "", 1, 4),
+    "min_tdcf": Quantity("min t-DCF", "", 1, 4),
 }
 
 
 def quantity(metric: str, rows: int) -> Quantity:
-    """Return how a metric over `rows` rows is written; one that this table does not know is written as it is."""
-    known = QUANTITIES.get(metric, Quantity(metric.replace("_", " "), "", 1, 3))
+    """Return how a metric over `rows` rows is written; one that this table does not know is written as it is.
+
+    >>> quantity("min_dcf(p_target=0.05, c_fa=10)", 100).label
+    'minDCF (p_target = 0.05, c_fa = 10)'
+    """
+    name, _, settings = metric.partition("(")
+    known = QUANTITIES.get(name, Quantity(name.replace("_", " "), "", 1, 3))
+    if settings:
+        known = replace(known, label=f"{known.label} ({settings.removesuffix(')').replace('=', ' = ')})")
     return replace(known, decimals=2) if known.unit == "%" and rows >= ROWS_FOR_HUNDREDTHS else known
 
 

@@ -2,34 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from voxbench.reporting.evidence import Evidence
 from voxbench.reporting.quantities import DASH, Quantity, count, counted, decimal, p_value, quantity
+from voxbench.reporting.table import Row, Table
 from voxbench.schema import ScoreKind, Split
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row, headed by its first cell; a marked one stands out, and one set aside is no result to rank."""
-
-    cells: tuple[str, ...]
-    marked: bool
-    aside: bool = False
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table; the first `words` columns hold words, the others numbers. Notes give the reason of every dash."""
-
-    title: str
-    says: str
-    columns: tuple[str, ...]
-    words: int
-    rows: tuple[Row, ...]
-    notes: tuple[str, ...]
 
 
 def significance_table(evidence: Evidence) -> Table:

@@ -13,7 +13,7 @@ from voxbench.metrics import METRICS
 from voxbench.reporting.evidence import Evidence
 from voxbench.reporting.quantities import decimal, quantity
 from voxbench.reporting.scored import Scored
-from voxbench.reporting.tables import Row, Table
+from voxbench.reporting.table import Row, Table
 
 
 def counts_table(evidence: Evidence) -> Table:

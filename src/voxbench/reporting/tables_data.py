@@ -8,7 +8,7 @@ import pandas as pd
 
 from voxbench.reporting.corpus import CorpusAccount
 from voxbench.reporting.quantities import count, counted, decimal, visible
-from voxbench.reporting.tables import Row, Table
+from voxbench.reporting.table import Row, Table
 
 LISTED = 20
 KEYS = {"speaker": "speaker", "session": "session", "audio_sha256": "identical recording (SHA-256 of the audio)"}

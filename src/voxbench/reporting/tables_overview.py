@@ -12,7 +12,7 @@ from voxbench.metrics import METRICS
 from voxbench.reporting.evidence import Evidence
 from voxbench.reporting.finalists import read_table
 from voxbench.reporting.quantities import DASH, count, p_equation, quantity, visible
-from voxbench.reporting.tables import Row, Table
+from voxbench.reporting.table import Row, Table
 from voxbench.reporting.verdict import beats_words, judge
 
 MATRIX = "matrix.csv"

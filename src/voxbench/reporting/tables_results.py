@@ -1,4 +1,4 @@
-"""The table of results: finalists, baselines, the leaky split and published figures, each marked for what it is."""
+"""The table of results: finalists, baselines, probes, the leaky split and published figures, each marked as such."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import pandas as pd
 
+from voxbench.reporting.baselines import Baseline
 from voxbench.reporting.evidence import Evidence, Finalist, Spread
+from voxbench.reporting.probes import Probe
 from voxbench.reporting.quantities import DASH, Quantity, count, counted, quantity
 from voxbench.reporting.scored import Bounded
-from voxbench.reporting.tables import Row, Table
+from voxbench.reporting.table import Row, Table
 from voxbench.reporting.tables_data import shared_words
 
 PUBLISHED = "published, full data"
@@ -23,7 +25,7 @@ def results_table(evidence: Evidence) -> Table:
     arrows = ["↑" if metric.greater_is_better else "↓" for metric in evidence.measured]
     best = evidence.ranked[0]
     rows = [Row(_finalist_cells(evidence, finalist, shown), finalist is best) for finalist in evidence.ranked]
-    rows += [Row(cells, marked=False) for cells in _baseline_cells(evidence, shown)]
+    rows += [Row(cells, marked=False) for cells in _reference_cells(evidence, shown)]
     aside = [*_leaky_cells(evidence, shown), *_published_cells(evidence, shown)]
     rows += [Row(cells, marked=False, aside=True) for cells in aside]
     return Table(
@@ -32,7 +34,7 @@ def results_table(evidence: Evidence) -> Table:
             f"Mean ± standard deviation over {evidence.repeats}; {evidence.sample}. ↑ higher is better, ↓ lower is "
             f"better. The last column is the one fine-tuned network with its {evidence.level} interval over speakers "
             f"({count(evidence.settings.resamples)} bootstrap resamples of whole speakers). A baseline never listens: "
-            f"{'; '.join(f'the {each.name} {each.says}' for each in evidence.baselines)}."
+            f"{'; '.join(f'the {each.name} {each.says}' for each in evidence.baselines)}.{_probe_words(evidence)}"
         ),
         columns=(
             *("system", "kind", "parameters"),
@@ -56,11 +58,25 @@ def _finalist_cells(evidence: Evidence, finalist: Finalist, shown: list[Quantity
     )
 
 
-def _baseline_cells(evidence: Evidence, shown: list[Quantity]) -> Iterator[tuple[str, ...]]:
-    for baseline in evidence.baselines:
-        values = [baseline.scored.values.get(metric.name) for metric in evidence.measured]
-        cells = [DASH if value is None else each.number(value) for each, value in zip(shown, values, strict=True)]
-        yield (baseline.name, "baseline", DASH, *cells, _interval(shown[0], baseline.bounds[evidence.metric.name]))
+def _probe_words(evidence: Evidence) -> str:
+    if not evidence.probes.found:
+        return ""
+    each = "; ".join(f"the {probe.name} {probe.says}" for probe in evidence.probes.found)
+    return f" A probe is a linear model that is fitted to the training rows and never hears the voice: {each}."
+
+
+def _references(evidence: Evidence) -> list[Baseline | Probe]:
+    return [*evidence.baselines, *evidence.probes.found]
+
+
+def _reference_cells(evidence: Evidence, shown: list[Quantity]) -> Iterator[tuple[str, ...]]:
+    for each in _references(evidence):
+        values = [each.scored.values.get(metric.name) for metric in evidence.measured]
+        cells = [DASH if value is None else one.number(value) for one, value in zip(shown, values, strict=True)]
+        kind, interval = "probe" if isinstance(each, Probe) else "baseline", each.bounds[evidence.metric.name]
+        yield (each.name, kind, DASH, *cells, _interval(shown[0], interval))
+    for name in evidence.probes.reasons:
+        yield (name, "probe", DASH, *(DASH for _ in shown), DASH)
 
 
 def leaky_variants(evidence: Evidence) -> list[str]:
@@ -116,10 +132,12 @@ def _gaps(evidence: Evidence) -> list[str]:
         for name, spread in finalist.spreads.items():
             note(finalist.model, name, spread.reason)
         note(f"fine-tuned {finalist.model}", chosen, finalist.bounds[chosen].reason)
-    for baseline in evidence.baselines:
-        for name, reason in baseline.scored.undefined.items():
-            note(baseline.name, name, reason)
-        note(f"interval of the {baseline.name}", chosen, baseline.bounds[chosen].reason)
+    for each in _references(evidence):
+        for name, reason in each.scored.undefined.items():
+            note(each.name, name, reason)
+        note(f"interval of the {each.name}", chosen, each.bounds[chosen].reason)
+    for name, reason in evidence.probes.reasons.items():
+        gaps.setdefault(reason, []).append(name)
     return [f"{', '.join(systems)}: {gap}" for gap, systems in gaps.items()]
 
 

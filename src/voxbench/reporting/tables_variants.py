@@ -6,7 +6,7 @@ import pandas as pd
 
 from voxbench.reporting.evidence import Evidence
 from voxbench.reporting.quantities import DASH, Quantity, count, counted, p_value, quantity
-from voxbench.reporting.tables import Row, Table
+from voxbench.reporting.table import Row, Table
 
 
 def variants_table(evidence: Evidence) -> Table:

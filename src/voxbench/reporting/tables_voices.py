@@ -7,8 +7,8 @@ import pandas as pd
 from voxbench.metrics import per_class
 from voxbench.reporting.evidence import Evidence
 from voxbench.reporting.groups import extremes
-from voxbench.reporting.quantities import DASH, Quantity, count, quantity
-from voxbench.reporting.tables import Row, Table
+from voxbench.reporting.quantities import DASH, Quantity, count, p_equation, quantity
+from voxbench.reporting.table import Row, Table
 
 
 def classes_table(evidence: Evidence) -> Table:
@@ -54,7 +54,9 @@ def groups_table(evidence: Evidence) -> Table:
         says=(
             f"The {shown.label} of {finalist.model}, the fine-tuned network that is best on validation, by groups of "
             f"the test speakers, with the {evidence.level} interval over speakers. Marked: the worst of each "
-            "attribute. Some group is always the worst, by chance alone too: read gaps beside the intervals."
+            "attribute. Some group is always the worst, by chance alone too, so beside each gap stands what chance "
+            f"explains: equal groups of these sizes stay below it in {evidence.level} of all draws of speakers. The "
+            "p-values are not adjusted for the number of attributes."
         ),
         columns=("by", "group", "clips", "speakers", shown.heading, f"{evidence.level} interval"),
         words=2,
@@ -69,11 +71,12 @@ def group_quantity(evidence: Evidence) -> Quantity:
 
 
 def group_words(evidence: Evidence) -> tuple[str, ...]:
-    """Say for each attribute which group is worst, and how far the best one is from it."""
+    """Say for each attribute which group is worst, how far the best one is from it, and what chance would do."""
     shown = group_quantity(evidence)
     return tuple(
-        f"By {by_words(attribute)}: worst {worst['group']} ({shown.value(worst['mean'])}), best {best['group']} "
-        f"({shown.value(best['mean'])}), a gap of {shown.number(width)}{shown.step}."
+        f"By {by_words(attribute)}: worst {worst['group']} ({shown.value(worst['mean'])}, {evidence.level} interval "
+        f"{_span(shown, worst['low'], worst['high'])}), best {best['group']} ({shown.value(best['mean'])}): "
+        f"{_gap_words(evidence, worst, width)}"
         for attribute, worst, best, width in _extremes(evidence)
     )
 
@@ -91,8 +94,25 @@ def _extremes(evidence: Evidence) -> list[tuple[str, pd.Series, pd.Series, float
     return extremes(evidence.groups, greater_is_better=bool(evidence.task.classes))
 
 
+def _gap_words(evidence: Evidence, worst: pd.Series, width: float) -> str:
+    """Say how wide the gap is and, where that is known, what chance alone would make of equal groups."""
+    shown = group_quantity(evidence)
+    gap = f"a gap of {shown.number(width)}{shown.step}"
+    if pd.isna(worst["gap_p"]):
+        return f"{gap}; how much of it is chance cannot be said."
+    verdict = "no more than chance explains" if worst["gap_p"] >= evidence.alpha else "more than chance explains"
+    return (
+        f"{gap} ({_span(shown, worst['gap_low'], worst['gap_high'])}), {verdict}: up to "
+        f"{shown.number(worst['gap_chance'])}{shown.step} ({p_equation(worst['gap_p'])})."
+    )
+
+
+def _span(shown: Quantity, low: float, high: float) -> str:
+    return f"{shown.number(low)} to {shown.number(high)}"
+
+
 def _group_cells(row: dict[str, float], shown: Quantity) -> tuple[str, ...]:
-    interval = DASH if pd.isna(row["low"]) else f"{shown.number(row['low'])} to {shown.number(row['high'])}"
+    interval = DASH if pd.isna(row["low"]) else _span(shown, row["low"], row["high"])
     return (
         by_words(str(row["by"])),
         str(row["group"]),

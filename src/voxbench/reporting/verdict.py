@@ -9,6 +9,7 @@ from voxbench.reporting.evidence import Evidence, Finalist
 from voxbench.reporting.groups import extremes
 from voxbench.reporting.quantities import DASH, MINUS, count, counted, p_equation, quantity
 from voxbench.reporting.scored import Scored
+from voxbench.reporting.shortcuts import against_probes, leaks, not_shown
 
 # Below about so many clusters the percentile interval is too narrow (see voxbench.metrics.uncertainty).
 FEW_SPEAKERS = 20
@@ -101,7 +102,7 @@ def _headline(evidence: Evidence, best: Finalist, runner_up: Finalist, lead: Lea
 
 def _unbeaten(evidence: Evidence) -> str:
     if evidence.gain.interval is None or evidence.beats_baseline:
-        return ""
+        return not_shown(evidence)
     return f" {evidence.validated.model}, chosen on validation, is not shown to beat a baseline that never listens."
 
 
@@ -159,7 +160,7 @@ def _beyond(evidence: Evidence, best: Finalist) -> tuple[str, ...]:
             f"{shown.value(bounded.interval.estimate)} on {evidence.sample}, and resampling the speakers gives "
             f"{low} to {high} ({evidence.level})."
         )
-    sentences += [_against_baseline(evidence), *_between_groups(evidence)]
+    sentences += [_against_baseline(evidence), *against_probes(evidence), *_between_groups(evidence)]
     if len(evidence.finalists) > 1:
         chosen = "the same one" if evidence.validated is best else evidence.validated.model
         sentences.append(f"By validation alone, which never sees a test row, one would have chosen {chosen}.")
@@ -236,6 +237,7 @@ def _warnings(evidence: Evidence) -> tuple[str, ...]:
             f"This split is leaky: training and test share {' and '.join(shared)} values. "
             "The figures are too high for voices the models have not heard."
         )
+    warnings += leaks(evidence)
     if evidence.speakers < FEW_SPEAKERS:
         warnings.append(
             f"The test rows hold only {counted(evidence.speakers, 'speaker')}: with fewer than {FEW_SPEAKERS}, "

@@ -2,6 +2,10 @@
 
 An answer always has a row for each clip. A clip that cannot be judged gets an `error` and no label: never a guess,
 and never a crash that would take the other clips of the request with it.
+
+`label` is the most probable class, or the estimate. `decision` is the class that the stored `threshold` of `policy`
+accepts by the calibrated log-likelihood ratio `llr`; the two can differ. A model whose decision could not be fitted
+says why in `undecided`, and a task without thresholds has none of the five.
 """
 
 from __future__ import annotations
@@ -9,6 +13,7 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -16,6 +21,7 @@ import soundfile
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 
+from voxbench.evaluation.decisions import NO_VERDICT
 from voxbench.schema import AudioError
 from voxbench.seeding import generator
 from voxbench.serving.predictor import Prediction
@@ -31,6 +37,7 @@ MAGIC = (
     b"NIST",
 )
 QUALITY = ("source_seconds", "kept_seconds", "clipped_fraction")
+WORDS = {"label", "decision", "policy", "undecided", "error"}
 
 
 def audio_bytes(cell: object) -> bytes:
@@ -59,21 +66,21 @@ def audio_bytes(cell: object) -> bytes:
 def answer_row(prediction: Prediction) -> dict[str, object]:
     """Return the answer for a clip that was judged."""
     quality = {name: getattr(prediction, name) for name in QUALITY}
-    return {"label": prediction.label, **prediction.scores, **quality, "error": None}
+    return {"label": prediction.label, **prediction.scores, **asdict(prediction.verdict), **quality, "error": None}
 
 
 def error_row(error: AudioError, score_columns: list[str]) -> dict[str, object]:
     """Return the answer for a clip that was not."""
-    return {"label": None, **dict.fromkeys(score_columns), **dict.fromkeys(QUALITY), "error": str(error)}
+    nothing = dict.fromkeys(score_columns) | asdict(NO_VERDICT) | dict.fromkeys(QUALITY)
+    return {"label": None, **nothing, "error": str(error)}
 
 
 def signature(score_columns: list[str]) -> ModelSignature:
-    """Return the MLflow signature of a classification model."""
-    numbers = [ColSpec(DataType.double, name, required=False) for name in (*score_columns, *QUALITY)]
-    words = [ColSpec(DataType.string, name, required=False) for name in ("label", "error")]
-    return ModelSignature(
-        inputs=Schema([ColSpec(DataType.binary, INPUT)]), outputs=Schema([words[0], *numbers, words[1]])
-    )
+    """Return the MLflow signature of a model with these score columns; every column of an answer may be null."""
+    columns = ("label", *score_columns, *asdict(NO_VERDICT), *QUALITY, "error")
+    kinds = {name: DataType.string if name in WORDS else DataType.double for name in columns}
+    outputs = Schema([ColSpec(kind, name, required=False) for name, kind in kinds.items()])
+    return ModelSignature(inputs=Schema([ColSpec(DataType.binary, INPUT)]), outputs=outputs)
 
 
 def example(seconds: float, sample_rate_hz: int) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from voxbench.audio import clean, decode_audio
+from voxbench.evaluation.decisions import NO_VERDICT, Verdict, detection_scores, read_decision, undecidable
 from voxbench.features.dataset import EvenCrops, cut, frames_of
 from voxbench.features.extraction import build_front_end, network_input
 from voxbench.features.store import dequantize, quantize
@@ -21,13 +23,14 @@ from voxbench.training.network import Statistics, build_network
 
 @dataclass(frozen=True)
 class Prediction:
-    """Scores by column of the score table, and what is known of the recording's quality."""
+    """Scores by column of the score table, what is known of the recording's quality, and what the scores decide."""
 
     label: str
     scores: dict[str, float]
     source_seconds: float
     kept_seconds: float
     clipped_fraction: float
+    verdict: Verdict
 
 
 class Predictor:
@@ -36,6 +39,8 @@ class Predictor:
     def __init__(self, folder: Path) -> None:
         self.bundle = read_bundle(folder)
         self.task = tasks[self.bundle.task]
+        decides = not undecidable(self.task.score_kind, self.task.classes)
+        self.decision = read_decision(folder) if decides else None
         self.kind = spec(self.bundle.model).input_kind
         self.front_end = build_front_end(self.bundle.features, self.bundle.cleaning.sample_rate_hz).eval()
         weights = load_file(folder / WEIGHTS)
@@ -64,5 +69,17 @@ class Predictor:
             outputs = self.network(torch.from_numpy(crops))
         scores = {name: float(values[0]) for name, values in self.task.scores(outputs[None]).items()}
         return Prediction(
-            self.task.answer(scores), scores, cleaned.source_seconds, cleaned.kept_seconds, cleaned.clipped_fraction
+            label=self.task.answer(scores),
+            scores=scores,
+            source_seconds=cleaned.source_seconds,
+            kept_seconds=cleaned.kept_seconds,
+            clipped_fraction=cleaned.clipped_fraction,
+            verdict=self._verdict(scores, cleaned.kept_seconds),
         )
+
+    def _verdict(self, scores: Mapping[str, float], kept_seconds: float) -> Verdict:
+        """Return what the stored decision says; the very function that evaluation calls makes one score of several."""
+        if self.decision is None:
+            return NO_VERDICT
+        values = np.array([[scores[name] for name in self.task.score_columns]])
+        return self.decision.verdict(float(detection_scores(self.task.score_kind, values)[0]), kept_seconds)

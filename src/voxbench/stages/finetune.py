@@ -1,7 +1,8 @@
 """Stage 2: the finalists, trained on the whole training split, stored with all that serving needs, and registered.
 
-Outputs in `models/BENCHMARK/MODEL`: `weights.safetensors`, `model.json`, `history.csv`, `scores.parquet`; in
-`models/BENCHMARK`: `ranking.json`. Which version becomes champion is decided on validation scores.
+Outputs in `models/BENCHMARK/MODEL`: `weights.safetensors`, `model.json`, `history.csv`, `scores.parquet` and, of a
+task of two classes, `decision.json`; in `models/BENCHMARK`: `ranking.json`. Calibration, thresholds and which version
+becomes champion are decided on validation scores.
 """
 
 from __future__ import annotations
@@ -11,7 +12,15 @@ from typing import Any
 
 import voxbench
 from voxbench.artifacts import write_json
+from voxbench.evaluation.decisions import (
+    detection_scores,
+    fit_decision,
+    seconds_of,
+    undecidable,
+    write_decision,
+)
 from voxbench.metrics import METRICS
+from voxbench.metrics.bayes import cllr, min_cllr
 from voxbench.progress import Progress
 from voxbench.schema import Split
 from voxbench.serving import contract
@@ -22,6 +31,7 @@ from voxbench.tasks import tasks
 from voxbench.tracking.registry import Candidate, Served, best_first, register
 from voxbench.tracking.runs import open_stage
 from voxbench.training.jobs import Finished, Job, discard_others, refuse_diverged, run_jobs
+from voxbench.training.scoring import score_values
 
 
 def finetune(workspace: Workspace, name: str) -> None:
@@ -37,6 +47,7 @@ def finetune(workspace: Workspace, name: str) -> None:
     column = f"valid_{benchmark.metric}"
     candidates = []
     settings = {"training": learning.training, "finetune": learning.finetune, "benchmark": benchmark}
+    settings |= {"decisions": params.decisions}
     with (
         open_stage(workspace.root, name, "finetune", settings) as stage,
         Progress(f"finetune {name}", len(jobs)) as progress,
@@ -45,7 +56,8 @@ def finetune(workspace: Workspace, name: str) -> None:
             model = finished.job.recipe.model
             bundle = _bundle(workspace, name, finished)
             write_bundle(finished.job.folder, bundle)
-            run_id = stage.log_job(model, finished, {"corpus": bundle.corpus, "licence": bundle.licence})
+            facts = {"corpus": bundle.corpus, "licence": bundle.licence} | _decide(workspace, name, finished)
+            run_id = stage.log_job(model, finished, facts)
             value = defined(benchmark.metric, finished.best[column], f"{model} on validation rows")
             place, loss = finished.job.folder, finished.best["valid_loss"]
             candidates.append(Candidate(model, bundle.corpus, bundle.licence, place, run_id, value, loss))
@@ -55,6 +67,36 @@ def finetune(workspace: Workspace, name: str) -> None:
         champion = register(workspace.root, name, candidates, _served(workspace, name), greater_is_better)
         stage.log_summary({"champion": champion})
     print(f"{name}: {len(candidates)} versions registered, best on validation: {champion}")
+
+
+def _decide(workspace: Workspace, name: str, finished: Finished) -> dict[str, str | float]:
+    """Fit calibration and thresholds on the validation rows, write `decision.json`, and return what MLflow shows of it.
+
+    A task without thresholds, and a fit that is undefined, are logged with the reason.
+    """
+    benchmark, settings = workspace.params.benchmark(name), workspace.params.decisions
+    task, folder = tasks[benchmark.task], finished.job.folder
+    if reason := undecidable(task.score_kind, task.classes):
+        return {"undecided": reason}
+    rows = finished.scores[finished.scores["split"] == Split.VALID]
+    scores, labels = detection_scores(task.score_kind, score_values(task, rows)), rows["truth"].to_numpy()
+    manifest = workspace.prepared(benchmark.corpus) / "manifest.parquet"
+    seconds = seconds_of(manifest, rows["id"], settings.calibration)
+    negative, positive = task.classes
+    decision = fit_decision(settings, (negative, positive), scores, labels, rows["speaker"], seconds)
+    write_decision(folder, decision)
+    if decision.reason:
+        return {"undecided": decision.reason}
+    llrs, threshold = decision.llrs(scores, seconds), decision.thresholds[settings.policy]
+    return {
+        "policy": settings.policy,
+        "decision/threshold": threshold.value,
+        "decision/valid_cllr_before": cllr(scores, labels),
+        "decision/valid_cllr": cllr(llrs, labels),
+        "decision/valid_min_cllr": min_cllr(scores, labels),
+        "decision/valid_p_miss": threshold.p_miss,
+        "decision/valid_p_fa": threshold.p_fa,
+    }
 
 
 def _rank(workspace: Workspace, name: str, candidates: list[Candidate], greater_is_better: bool) -> None:

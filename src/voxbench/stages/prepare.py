@@ -24,6 +24,7 @@ import pandas as pd
 
 from voxbench.artifacts import digest, package_digest, write_json
 from voxbench.audio import AudioReason, clean, decode_audio, read_bytes
+from voxbench.audio.traces import trace
 from voxbench.config import Cleaning, Corpus, Parallel, Splitting
 from voxbench.corpora import read_corpus
 from voxbench.corpora.exclusions import UNSPLIT, Exclusions
@@ -152,11 +153,12 @@ def _clean(source: bytes, cleaning: Cleaning) -> tuple[np.ndarray, float, dict[s
     cleaned = clean(wave, rate, cleaning)
     samples, scale = quantize(cleaned.wave)
     facts = {
-        "audio_sha256": hashlib.sha256(wave.tobytes()).hexdigest(),
+        "audio_sha256": hashlib.sha256(np.ascontiguousarray(wave).data).hexdigest(),
         "source_rate_hz": rate,
         "source_seconds": cleaned.source_seconds,
         "kept_seconds": cleaned.kept_seconds,
         "clipped_fraction": cleaned.clipped_fraction,
+        **trace(wave, rate, cleaning.silence_q, cleaned.peak),
     }
     return samples, scale, facts
 

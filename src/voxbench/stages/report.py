@@ -9,18 +9,10 @@ from __future__ import annotations
 import shutil
 
 from voxbench.artifacts import write_json, write_text
-from voxbench.reporting import (
-    Evidence,
-    Question,
-    Sources,
-    gather,
-    read_matrix,
-    render,
-    summary,
-    write_cross_figures,
-    write_figures,
-    write_plots,
-)
+from voxbench.reporting.evidence import Evidence, Question, Sources, gather
+from voxbench.reporting.exports import summary, write_cross_figures, write_figures, write_plots
+from voxbench.reporting.page import render
+from voxbench.reporting.tables_overview import read_matrix
 from voxbench.stages.workspace import Workspace
 from voxbench.tasks import tasks
 

@@ -6,38 +6,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from unreliable_server import Behaviour, serving
+from downloads.content import BODY, HASH, LIMIT
 from voxbench import downloads
 from voxbench.downloads import ATTEMPTS, fetch
 from voxbench.schema import InputError
 
-BODY = bytes(range(256)) * 4096 + b"the end"
-HASH = hashlib.sha256(BODY).hexdigest()
 SHA256 = f"sha256:{HASH}"
 MD5 = f"md5:{hashlib.md5(BODY).hexdigest()}"
-LIMIT = 2 * len(BODY)
-
-
-@pytest.fixture(autouse=True)
-def _no_pauses_and_no_proxy(monkeypatch):
-    monkeypatch.setattr(downloads, "PAUSE_SECONDS", 0.0)
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-
-
-@pytest.fixture
-def do():
-    return Behaviour(BODY)
-
-
-@pytest.fixture
-def url(do):
-    with serving({"/file": do, "/elsewhere": do}) as address:
-        yield f"{address}/file"
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "folder" / "file.bin"
 
 
 def partial(path):

@@ -4,37 +4,12 @@ import hashlib
 
 import pytest
 
-from unreliable_server import Behaviour, serving
+from downloads.content import BODY, HASH, LIMIT
 from voxbench import downloads
 from voxbench.downloads import ATTEMPTS, fetch
 from voxbench.schema import InputError
 
-BODY = bytes(range(250)) * 4000
-HASH = hashlib.sha256(BODY).hexdigest()
-LIMIT = 2 * len(BODY)
 TIME = "Wed, 21 Oct 2015 07:28:00 GMT"
-
-
-@pytest.fixture(autouse=True)
-def _no_pauses_and_no_proxy(monkeypatch):
-    monkeypatch.setattr(downloads, "PAUSE_SECONDS", 0.0)
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-
-
-@pytest.fixture
-def do():
-    return Behaviour(BODY)
-
-
-@pytest.fixture
-def url(do):
-    with serving({"/file": do}) as address:
-        yield f"{address}/file"
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "folder" / "file.bin"
 
 
 def break_off(url, path, do, checksum=None):
