@@ -151,6 +151,8 @@ EVALUATE_OPTIONS = (
     Option("dev-scores", "scores of development rows: calibration and thresholds are fitted there", Path),
     Option("dev-labels", "their labels", Path),
     Option("dev-split", "their split; without --dev-scores another split of --scores", str),
+    Option("against", "scores of another system of the same rows: differences, tests, what could be found", Path),
+    Option("against-labels", "their labels; without it those of --labels", Path),
     Option("asv-scores", "scores of the speaker verifier, for the t-DCF", Path),
     Option("asv-rates", "a verifier by its published errors, such as asvspoof2019-la-eval", str),
 )

@@ -56,6 +56,16 @@ def test_a_difference_is_that_of_the_paired_bootstrap():
     assert found.smallest_detectable > 0
 
 
+def test_the_speakers_of_both_sides_are_counted():
+    every = verification()
+    first = reordered(every, np.flatnonzero(every.speakers[0] <= "id001"))
+    found = by_name(compare(first, second_of(first, gap=1.0), settings()))["eer"]
+    assert len(set(first.speakers[0])) == 2
+    assert found.interval.clusters == len(set(np.concatenate(first.speakers))) == 12
+    one = reordered(every, np.flatnonzero(every.speakers[0] == "id000"))
+    assert "undefined on" in by_name(compare(one, second_of(one, gap=1.0), settings()))["eer"].reason
+
+
 def test_a_system_beside_itself_differs_in_nothing():
     for each in compare(verification(), verification(), settings()).differences:
         assert (each.interval.estimate, each.interval.low, each.interval.high) == (0, 0, 0)

@@ -178,7 +178,7 @@ def test_published_figures_name_their_source(evidence: Evidence) -> None:
     table = results_table(evidence)
     assert cell(table, "Jorrin-Coz 2025, EfficientNet-B0", "accuracy") == "98.86"
     assert cell(table, "Hechmi 2021", "macro F1") == "98.29"
-    published = [row for row in table.rows if row.cells[1] == "published, full data"]
+    published = [row for row in table.rows if row.cells[1] == "published"]
     assert all(row.aside and not row.marked for row in published)
     assert any("not comparable" in note for note in table.notes)
     assert sum("Computation 13(8):177, 2025" in note for note in table.notes) == 2

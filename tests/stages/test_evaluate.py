@@ -47,6 +47,10 @@ def write_spoofs(folder: Path, draws: np.random.Generator) -> None:
             scores.append(f"LA_{part}_{number} {shift + draws.normal(3.0 * (key == 'bonafide')):.4f} {key}")
         (folder / f"protocol-{part}.txt").write_text("\n".join(protocol) + "\n")
         (folder / f"{part}.txt").write_text("\n".join(scores) + "\n")
+    # The system of the evaluated part, with noise, in another order.
+    noisy = (line.split() for line in reversed(scores))
+    others = [f"{name} {float(score) + draws.normal(0, 2):.4f} {key}" for name, score, key in noisy]
+    (folder / "other.txt").write_text("\n".join(others) + "\n")
     verifier = [f"bonafide {key} {draws.normal(4.0 * (key == 'target')):.4f}" for key in ("target", "nontarget") * 40]
     verifier += [f"A0{1 + number % 3} spoof {draws.normal(2.0):.4f}" for number in range(240) if number % 3]
     (folder / "asv.txt").write_text("\n".join(verifier) + "\n")
@@ -65,6 +69,7 @@ def write_others(folder: Path, draws: np.random.Generator) -> None:
     ages = draws.uniform(20, 70, number)
     values = {"id": ids, "speaker": speakers, "truth": ages, "predicted": ages + draws.normal(0, 5, number)}
     pd.DataFrame(values).to_csv(folder / "ages.csv", index=False)
+    pd.DataFrame(values).iloc[1:].to_csv(folder / "fewer.csv", index=False)
     texts = [" ".join(draws.choice(["one", "two", "three", "four"], 1 + row % 9)) for row in range(60)]
     (folder / "references.txt").write_text("".join(f"u{row} {text}\n" for row, text in enumerate(texts)))
     heard = [text.replace("two", "too", row % 2).removesuffix(" one") for row, text in enumerate(texts)]
@@ -134,9 +139,12 @@ def test_the_commands_of_the_guide_work(run, capfd, line) -> None:
     found, printed = record(folder), capfd.readouterr()
     assert all(each["value"] is not None or each["reason"] for each in found["metrics"])
     assert found["origin"]["trials_sha256"][:12] in printed.out.splitlines()[0]
-    assert len(printed.out.splitlines()) == len(found["metrics"]) + 3
+    compared = found["compared"]
+    assert (compared is not None) == ("--against" in line)
+    more = 0 if compared is None else len(compared["metrics"]) + 3
+    assert len(printed.out.splitlines()) == len(found["metrics"]) + 3 + more
     assert printed.out.splitlines()[-1] == f"written to {folder / 'index.html'}"
-    assert "evaluate 5/5" in printed.err
+    assert ("evaluate 5/5" if compared is None else "evaluate 6/6") in printed.err
 
 
 @pytest.mark.slow
@@ -156,6 +164,35 @@ def test_a_verifier_and_development_rows_add_what_they_should(run) -> None:
     assert {each["name"] for each in found["calibrated"]["thresholds"]} == {"equal-error", "bayes", "far-10-percent"}
     assert {row["group"] for row in found["groups"]} == {"A02", "A03"}
     assert found["classes"] == ["spoof", "bonafide"]
+
+
+def test_another_system_is_measured_as_if_alone_and_told_apart(run, capfd) -> None:
+    line = next(line for line in COMMANDS if "--against" in line)
+    found = record(run(line))
+    said = capfd.readouterr().out.splitlines()[-2]
+    alone = record(run(line.replace("eval.txt", "other.txt", 1).replace("--against other.txt", "")))
+    compared = found["compared"]
+    assert compared["origin"] == alone["origin"]
+    names = [each["name"] for each in compared["metrics"]]
+    assert names == [each["name"] for each in found["metrics"]]
+    for each, this, other in zip(compared["metrics"], found["metrics"], alone["metrics"], strict=True):
+        assert (each["this"], each["other"], each["clusters"]) == (this["value"], other["value"], 12), each["name"]
+        assert each["difference"] == each["this"] - each["other"]
+        assert each["p"] <= each["p_holm"]
+    assert compared["metrics"][names.index("eer_asvspoof")]["p"] == 1 / 101
+    assert said == compared["verdict"]
+    assert said.startswith("Neither system is shown to be better")
+    assert any("allow no Holm p below 0.099" in note for note in compared["notes"])
+
+
+def test_how_the_file_is_written_holds_for_an_other_one_like_it(run, files) -> None:
+    lines = ["label enroll test score", *(files / "plain.txt").read_text().splitlines()]
+    (files / "headed.csv").write_text("".join(f"{line.replace(' ', ',')}\n" for line in lines))
+    line = "evaluate --kind detection --scores plain.txt --columns label,enroll,test,score --output out --against"
+    for other, labels in (("headed.csv", ""), ("plain.txt", " --against-labels trials.txt")):
+        compared = record(run(f"{line} {other}{labels}"))["compared"]
+        assert {each["difference"] for each in compared["metrics"]} == {0.0}
+        assert compared["origin"]["labels"] == (labels.split()[-1] if labels else None)
 
 
 @pytest.mark.slow
@@ -197,6 +234,10 @@ def test_the_task_says_the_kind(run) -> None:
         ("--kind classes --scores classes.parquet --dev-split test", "test is what is evaluated"),
         ("--kind classes --scores classes.parquet --split valid --dev-split valid", "valid is what is evaluated"),
         ("--kind classes --scores classes.parquet --dev-scores classes.parquet", "are scored rows as well"),
+        ("--kind value --scores ages.csv --against-labels ages.csv", "without --against"),
+        ("--kind value --scores ages.csv --against nowhere.csv", "nowhere.csv does not exist"),
+        ("--kind value --scores ages.csv --against fewer.csv", "1 rows are in the first alone and 0 in the second"),
+        ("--kind value --scores ages.csv --against classes.parquet", "--against: "),
         (
             "--task anti_spoofing --scores scores.npy --labels labels.npy --asv-scores asv.txt --asv-rates x",
             "give one of them",
@@ -223,11 +264,13 @@ def test_a_folder_of_other_things_is_refused_before_anything_is_read(files, tmp_
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
-def test_an_input_among_the_outputs_is_not_overwritten(tmp_path, files, monkeypatch, capfd) -> None:
+@pytest.mark.parametrize("option", ["--scores", "--against", "--against-labels"])
+def test_an_input_among_the_outputs_is_not_overwritten(tmp_path, files, monkeypatch, capfd, option) -> None:
     monkeypatch.chdir(files)
     (tmp_path / "det.csv").write_text("id,score,label\na,1,1\nb,0,0\n")
-    words = ["--kind", "detection", "--scores", str(tmp_path / "det.csv"), "--output", str(tmp_path)]
-    assert main(["evaluate", *words]) == 2
+    given = {"--scores": "plain.txt", "--against": "plain.txt", option: str(tmp_path / "det.csv")}
+    words = [word for pair in given.items() for word in pair]
+    assert main(["evaluate", "--kind", "detection", *words, "--output", str(tmp_path)]) == 2
     assert "is written anew: name another folder" in capfd.readouterr().err
     assert (tmp_path / "det.csv").read_text().startswith("id,score")
 

@@ -42,7 +42,9 @@ def test_the_record_is_fitted_on_the_validation_rows(finished):
     for model in models_of(finished):
         valid, _ = tables(finished, model)
         found = read_decision(finished.models(BENCHMARK) / model)
-        expected = fit_affine(valid["score"], valid["truth"], p_target=0.5, ridge=0.001)
+        calibration = settings.calibration
+        ridge, p_target = calibration.ridge, calibration.p_target
+        expected = fit_affine(valid["score"], valid["truth"], p_target=p_target, ridge=ridge)
         assert found.calibration.scale == pytest.approx(expected.scale)
         assert found.calibration.offset == pytest.approx(expected.offset)
         llrs = expected.scale * valid["score"] + expected.offset

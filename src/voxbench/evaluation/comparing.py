@@ -102,6 +102,9 @@ def compare(first: ScoreRows, second: ScoreRows, settings: Settings) -> Compared
         else _of_rows(first, second, plan)
     )
     cluster_N, clusters = _clusters(first, second)
+    if len(first.speakers) > 1:
+        # Of trials, the speakers of both sides are drawn.
+        clusters = len(trials_with_speakers(first).speakers)
     found = [_difference(pair, cluster_N, clusters, plan, settings.report) for pair in pairs]
     adjusted = holm([np.nan if each.p is None else each.p for each in found])
     differences = tuple(

@@ -26,8 +26,9 @@ from voxbench.evaluation.records import Findings
 from voxbench.metrics.detection import operating_points
 from voxbench.reporting.curves import det_table, roc_of, roc_table
 from voxbench.reporting.drawing import Figure, png
+from voxbench.reporting.evaluation_compared import Against, compared_figures, compared_lines, compared_table
 from voxbench.reporting.evaluation_record import record_of
-from voxbench.reporting.evaluation_tables import evaluation_tables, notes_of
+from voxbench.reporting.evaluation_tables import evaluation_tables, notes_of, origin_table
 from voxbench.reporting.figures_evaluation import evaluation_figures, two_class_roc
 from voxbench.reporting.markdown import markdown
 from voxbench.reporting.quantities import visible
@@ -42,13 +43,14 @@ CURVES = ("det.csv", "roc.csv")
 FIGURE_NAMES = frozenset(
     f"{name}.png"
     for name in (
-        *("calibration", "confusion", "confusions", "det", "errors", "estimates", "groups", "reliability", "roc"),
-        "scores",
+        *("calibration", "confusion", "confusions", "det", "det-compared", "errors", "estimates", "groups"),
+        *("reliability", "roc", "scores"),
     )
 )
 # The part of the page where a figure or a table is shown; a part with nothing to show is left out.
 PARTS = {
     "Result": (("metrics",), ("det", "roc", "confusion", "reliability", "estimates", "errors", "confusions")),
+    "Two systems": (("compared",), ("det-compared",)),
     "Scores and thresholds": (("calibrated", "thresholds"), ("scores", "calibration")),
     "Groups": (("worst", "groups", "gaps"), ("groups",)),
     "Data": (("origin",), ()),
@@ -99,21 +101,29 @@ def _is_ours(path: Path, folder: Path) -> bool:
 
 
 def write_evaluation(
-    findings: Findings, costs: Sequence[OperatingCosts], folder: Path, advance: Callable[[str], None]
+    findings: Findings,
+    costs: Sequence[OperatingCosts],
+    folder: Path,
+    advance: Callable[[str], None],
+    against: Against | None = None,
 ) -> None:
-    """Write everything into `folder`; `advance` is told of each of `steps` pieces of work that is done."""
+    """Write everything into `folder`; `advance` is told of each of `STEPS` pieces of work that is done.
+
+    `against` is the comparison with another system, where one was asked for.
+    """
     check_folder(folder)
     for path in _content(folder):
         path.unlink()
     figures = evaluation_figures(findings, costs)
-    tables = evaluation_tables(findings)
+    figures += [] if against is None else compared_figures(findings, against)
+    tables = tables_of(findings, against)
     (folder / FIGURES).mkdir(parents=True, exist_ok=True)
     for figure in figures:
         (folder / FIGURES / f"{figure.name}.png").write_bytes(png(figure))
     advance("figures")
     for name, table in curves(findings).items():
         write_text(folder / name, table.to_csv(index=False, lineterminator="\n"))
-    write_json(folder / RECORD, record_of(findings))
+    write_json(folder / RECORD, record_of(findings, against))
     scored = findings.scored
     facts = [sample(scored), f"list: {list_words(scored.origin)}", findings.resampled, f"voxbench {__version__}"]
     write_text(folder / TABLES, markdown(f"Evaluation of {visible(scored.origin.scores)}", facts, tables.values()))
@@ -123,6 +133,15 @@ def write_evaluation(
 
 
 STEPS = 3
+
+
+def tables_of(findings: Findings, against: Against | None) -> dict[str, Table]:
+    """Return the tables that have rows, by name, in the order of the page; that of two systems after the metrics."""
+    tables = evaluation_tables(findings)
+    if against is None:
+        return tables
+    compared = {"metrics": tables.pop("metrics"), "compared": compared_table(findings, against)}
+    return compared | tables | {"origin": origin_table(findings, against.compared.second)}
 
 
 def curves(findings: Findings) -> dict[str, pd.DataFrame]:
@@ -159,6 +178,7 @@ def render(findings: Findings, figures: Sequence[Figure], tables: dict[str, Tabl
         notes=notes_of(findings),
         tiles=tiles(findings),
         parts=[part for part in parts if part.tables or part.drawn],
+        compared="compared" in tables,
         version=__version__,
     )
 
@@ -178,8 +198,8 @@ def tiles(findings: Findings) -> list[tuple[str, str]]:
     return list(found.values())[:MOST_TILES]
 
 
-def terminal_lines(findings: Findings) -> list[str]:
-    """Return a short table: name, value, interval, and which list it is of."""
+def terminal_lines(findings: Findings, against: Against | None = None) -> list[str]:
+    """Return a short table: name, value, interval, and which list it is of; below it the comparison, if any."""
     scored = findings.scored
     cells = [
         (shown(each.name, scored).label, value_words(each, scored), interval_words(each, scored))
@@ -187,4 +207,5 @@ def terminal_lines(findings: Findings) -> list[str]:
     ]
     name, value, bounds = (max(len(row[column]) for row in cells) for column in range(3))
     lines = [f"{row[0]:<{name}}  {row[1]:>{value}}  {row[2]:>{bounds}}" for row in cells]
-    return [f"{sample(scored)}; {list_words(scored.origin)}", *lines, findings.resampled]
+    compared = [] if against is None else compared_lines(findings, against)
+    return [f"{sample(scored)}; {list_words(scored.origin)}", *lines, findings.resampled, *compared]

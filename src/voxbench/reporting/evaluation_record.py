@@ -6,19 +6,23 @@ import math
 import platform
 from dataclasses import asdict
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from voxbench import __version__
 from voxbench.evaluation.records import Calibrated, Findings, Measured
+from voxbench.reporting.evaluation_compared import Against, comparison_notes, verdict
 from voxbench.reporting.scored_words import size, speakers
+
+if TYPE_CHECKING:
+    from voxbench.evaluation.comparing import Difference
 
 # The libraries whose arithmetic the figures rest on.
 LIBRARIES = ("numpy", "scipy", "pandas")
 
 
-def record_of(findings: Findings) -> dict[str, Any]:
+def record_of(findings: Findings, against: Against | None = None) -> dict[str, Any]:
     """Return the content of `results.json`; rates are fractions, nothing is rounded."""
     scored = findings.scored
     return {
@@ -37,6 +41,7 @@ def record_of(findings: Findings) -> dict[str, Any]:
         "worst": _records(findings.worst),
         "gaps": _records(findings.gaps),
         "calibrated": None if findings.calibrated is None else _calibrated(findings.calibrated),
+        "compared": None if against is None else _compared(findings, against),
     }
 
 
@@ -63,6 +68,29 @@ def _calibrated(calibrated: Calibrated) -> dict[str, Any]:
             }
             for each in calibrated.decided
         ],
+    }
+
+
+def _compared(findings: Findings, against: Against) -> dict[str, Any]:
+    return {
+        "origin": asdict(against.compared.second),
+        "resampled": against.compared.resampled,
+        "verdict": verdict(findings, against),
+        "notes": list(comparison_notes(findings, against)),
+        "metrics": [_difference(each) for each in against.compared.differences],
+    }
+
+
+def _difference(each: Difference) -> dict[str, Any]:
+    """Return one metric of both systems; `difference` and its bounds are of this one minus the other."""
+    value = None if each.first is None or each.second is None else each.first - each.second
+    bounds = measured_record(Measured(each.name, value, each.interval, each.reason))
+    return {
+        **{"name": bounds.pop("name"), "this": _plain(each.first), "other": _plain(each.second)},
+        **{"difference": bounds.pop("value"), "reason": bounds.pop("reason")},
+        **bounds,
+        "test": each.test,
+        **{name: _plain(getattr(each, name)) for name in ("p", "p_holm", "effect_size", "smallest_detectable")},
     }
 
 

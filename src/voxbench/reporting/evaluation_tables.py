@@ -17,6 +17,7 @@ from voxbench.reporting.scored_words import (
     interval_words,
     level_words,
     list_words,
+    reasons,
     sample,
     shown,
     sides,
@@ -76,21 +77,12 @@ def _measured_table(title: str, says: str, measured: Sequence[Measured], scored:
     ]
     level = level_words(tuple(measured))
     columns = ("metric", "value", f"{level} interval" if level else "interval")
-    return Table(title, says, columns, 1, tuple(rows), _reasons(measured, scored))
+    return Table(title, says, columns, 1, tuple(rows), reasons(measured, scored))
 
 
 def _name(measured: Measured, scored: ScoreRows) -> str:
     """Return what a metric is called, with an arrow towards its better end."""
     return f"{shown(measured.name, scored).label} {better(measured.name)}".rstrip()
-
-
-def _reasons(measured: Sequence[Measured], scored: ScoreRows) -> tuple[str, ...]:
-    """Return what must be known of metrics, each reason once, with all that it holds for."""
-    named: dict[str, list[str]] = {}
-    for each in measured:
-        if each.reason:
-            named.setdefault(each.reason, []).append(shown(each.name, scored).label)
-    return tuple(f"{', '.join(names)}: {visible(reason)}" for reason, names in named.items())
 
 
 def thresholds_table(findings: Findings, calibrated: Calibrated) -> Table:
@@ -115,7 +107,7 @@ def thresholds_table(findings: Findings, calibrated: Calibrated) -> Table:
         ),
         words=2,
         rows=tuple(Row(_decided_cells(each, scored, rate), False) for each in decided),
-        notes=_reasons([part for each in decided for part in (each.p_miss, each.p_fa)], scored),
+        notes=reasons([part for each in decided for part in (each.p_miss, each.p_fa)], scored),
     )
 
 
@@ -258,9 +250,11 @@ def _gap_cells(row: dict[str, float], quantity: Quantity) -> tuple[str, ...]:
     )
 
 
-def origin_table(findings: Findings) -> Table:
-    """Tabulate the files behind the figures with the hashes of their content."""
+def origin_table(findings: Findings, compared: Origin | None = None) -> Table:
+    """Tabulate the files behind the figures, those of another system among them, with the hashes of their content."""
     parts = {"evaluated": findings.scored.origin}
+    if compared is not None:
+        parts["compared"] = compared
     if findings.calibrated is not None:
         parts["development"] = findings.calibrated.development
     rows = [Row((part, *cells), False) for part, origin in parts.items() for cells in _origin_cells(origin)]

@@ -38,7 +38,7 @@ from voxbench.tasks import Task
 
 __all__ = ["AUC", "Evidence", "Finalist", "Question", "Scored", "Sources", "Spread", "gather"]
 
-TOP_2 = "top_2_accuracy"
+TOP_2, BRIER = "top_2_accuracy", "brier"
 
 
 @dataclass(frozen=True)
@@ -74,10 +74,14 @@ class Evidence:
 
     @property
     def measured(self) -> list[Metric]:
-        """Return the metrics of the task's kind, the one of selection first; the AUC of two classes, top-2 of more."""
+        """Return the metrics of the task's kind, the one of selection first; the AUC of two classes, top-2 of more.
+
+        The log loss stands for both proper scores, since a page has room for one; the Brier score is shown where it
+        selects.
+        """
+        unfit = {TOP_2 if len(self.task.classes) == 2 else AUC, BRIER} - {self.metric.name}
         metrics = metrics_of(self.task.score_kind, ordered=self.task.ordered)
-        unfit = TOP_2 if len(self.task.classes) == 2 else AUC
-        shown = [metric for metric in metrics if metric.name != unfit]
+        shown = [metric for metric in metrics if metric.name not in unfit]
         return sorted(shown, key=lambda metric: metric.name != self.metric.name)
 
     @property

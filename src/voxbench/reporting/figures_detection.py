@@ -128,14 +128,20 @@ def _det(detected: Detected, part: FigureBase) -> None:
     for number, costs in enumerate(detected.costs, start=1):
         p_fa, p_miss, cost = _least_cost(hull, costs)
         marks.append((f"minDCF {decimal(cost, 4)} at {_prior(costs)}", p_fa, p_miss, look(number)[:2]))
-    low, high = _det_limits(points, [rate for _, p_fa, p_miss, _ in marks for rate in (p_fa, p_miss)])
+    low, high = det_limits(points, [rate for _, p_fa, p_miss, _ in marks for rate in (p_fa, p_miss)])
     axes.plot([low, high], [low, high], color=MUTED, linestyle=":", linewidth=1)
     # Rates of zero, which have no place on such axes, are drawn at their edge.
     axes.plot(*(np.maximum(rates, low) for rates in det_positions(points)), color=SERIES[0])
     for label, p_fa, p_miss, (color, marker) in marks:
         place = np.clip(probit([p_fa, p_miss]), low, high)
         axes.plot(*place, marker, color=color, markersize=8, label=label, linestyle="", clip_on=False, zorder=3)
-    nontarget, target = sides(detected.scored)
+    det_axes(axes, sides(detected.scored), (low, high))
+    legend_above(axes, columns=1)
+
+
+def det_axes(axes: Axes, classes: tuple[str, str], limits: tuple[float, float]) -> None:
+    """Mark both axes of a DET plot in percent; `classes` are the words of the labels 0 and 1, limits are probits."""
+    (nontarget, target), (low, high) = classes, limits
     ticks = _apart([tick for tick in (*DET_TICKS, *FURTHER_TICKS) if low <= probit(tick) <= high], high - low)
     words = [f"{100 * tick:g}" for tick in ticks]
     axes.set_xticks(probit(ticks), words)
@@ -143,7 +149,6 @@ def _det(detected: Detected, part: FigureBase) -> None:
     axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
     axes.set_xlabel(f"{written(nontarget)} accepted: false alarms (%)")
     axes.set_ylabel(f"{written(target)} rejected: misses (%)")
-    legend_above(axes, columns=1)
 
 
 def _apart(ticks: list[float], width: float) -> list[float]:
@@ -155,7 +160,7 @@ def _apart(ticks: list[float], width: float) -> list[float]:
     return kept
 
 
-def _det_limits(points: OperatingPoints, marked: list[float]) -> tuple[float, float]:
+def det_limits(points: OperatingPoints, marked: list[float]) -> tuple[float, float]:
     """Return the ends of both axes, in probits: around the smallest rate above zero, and the marks."""
     smallest = 0.7 / max(points.targets, points.nontargets)
     highest = next((end for end in HIGHEST_RATES if max(rate for rate in marked if rate < 1) < end), HIGHEST_RATES[-1])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 
 from voxbench.evaluation.records import Measured, Origin, ScoreRows
-from voxbench.metrics import METRICS
+from voxbench.metrics import METRICS, Interval
 from voxbench.reporting.quantities import DASH, Quantity, count, counted, quantity, visible
 from voxbench.schema import ScoreKind
 
@@ -16,6 +18,18 @@ NOUNS = {ScoreKind.DETECTION: "trial", ScoreKind.TEXT: "utterance"}
 HASH_DIGITS = 12
 # Metrics that are functions of settings, and so not in the registry.
 LOWER_IS_BETTER = {"act_dcf", "eer_rocch", "min_dcf", "min_tdcf", "p_fa", "p_miss"}
+
+
+class Reasoned(Protocol):
+    """What bears the name of a metric, and a reason for what is missing or doubted of it."""
+
+    @property
+    def name(self) -> str:
+        """Return the name of the metric."""
+
+    @property
+    def reason(self) -> str:
+        """Return the reason, or an empty word."""
 
 
 def noun(scored: ScoreRows) -> str:
@@ -88,8 +102,22 @@ def interval_words(measured: Measured, scored: ScoreRows) -> str:
 
 def level_words(measured: tuple[Measured, ...]) -> str:
     """Return the level of the intervals, such as `95 %`; an empty word without any."""
-    levels = [each.interval.level for each in measured if each.interval is not None]
+    return interval_percent([each.interval for each in measured])
+
+
+def interval_percent(intervals: Sequence[Interval | None]) -> str:
+    """Return the level of the first interval that there is, such as `95 %`; an empty word without any."""
+    levels = [interval.level for interval in intervals if interval is not None]
     return f"{100 * levels[0]:g}\u00a0%" if levels else ""
+
+
+def reasons(named: Sequence[Reasoned], scored: ScoreRows) -> tuple[str, ...]:
+    """Return what must be known of metrics, each reason once, with all that it holds for."""
+    labels: dict[str, list[str]] = {}
+    for each in named:
+        if each.reason:
+            labels.setdefault(each.reason, []).append(shown(each.name, scored).label)
+    return tuple(f"{', '.join(names)}: {visible(reason)}" for reason, names in labels.items())
 
 
 def list_words(origin: Origin) -> str:

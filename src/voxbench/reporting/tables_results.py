@@ -15,7 +15,7 @@ from voxbench.reporting.scored import Bounded
 from voxbench.reporting.table import Row, Table
 from voxbench.reporting.tables_data import shared_words
 
-PUBLISHED = "published, full data"
+PUBLISHED = "published"
 LEAKY = "leaky split"
 
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from voxbench.evaluation.files import ending
 from voxbench.evaluation.measuring import Settings, find
 from voxbench.evaluation.reading import ScoreRequest, read_scores
 from voxbench.evaluation.records import ScoreRows
 from voxbench.evaluation.tandem import Asv, asv_of_file, published_asv
 from voxbench.progress import Progress
 from voxbench.reporting.evaluation import PAGE, STEPS, check_folder, terminal_lines, write_evaluation
+from voxbench.reporting.evaluation_compared import Against
 from voxbench.schema import InputError, ScoreKind, Split
 from voxbench.stages.workspace import Workspace
 
@@ -23,7 +25,8 @@ class EvaluateOptions:
     """The words of the command line; None is an option that was not given.
 
     `columns` and `groups` are names with commas between. Development rows come from `dev_scores`, or, where only
-    `dev_split` is given, from another split of `scores`.
+    `dev_split` is given, from another split of `scores`. `against` holds the scores of another system of the same rows,
+    whose labels are `against_labels`, or else `labels`.
     """
 
     scores: Path
@@ -38,6 +41,8 @@ class EvaluateOptions:
     dev_scores: Path | None
     dev_labels: Path | None
     dev_split: str | None
+    against: Path | None
+    against_labels: Path | None
     asv_scores: Path | None
     asv_rates: str | None
 
@@ -48,6 +53,7 @@ def evaluate(workspace: Workspace, options: EvaluateOptions) -> None:
     What does not fit together is refused before anything is read, and a folder that holds other files is left alone.
     """
     request = _request(options)
+    other = _against_request(options, request)
     check_folder(options.output)
     _require_inputs_outside(options)
     params = workspace.params
@@ -58,17 +64,21 @@ def evaluate(workspace: Workspace, options: EvaluateOptions) -> None:
         groups=_names(options.groups, "--groups"),
         task=options.task,
     )
-    with Progress("evaluate", 2 + STEPS) as progress:
+    with Progress("evaluate", 2 + STEPS + (other is not None)) as progress:
         scored = read_scores(request)
         development, asv = _development(options, request), _asv(options)
         if development is not None:
             notes = (f"development rows: {note}" for note in development.notes)
             scored = replace(scored, notes=(*scored.notes, *notes))
         progress.advance(f"read {len(scored.columns[0]):,} rows of {options.scores}")
+        against = None
+        if other is not None:
+            against = _compared(scored, other, settings)
+            progress.advance(f"comparison with {other.scores}")
         findings = find(scored, development, asv, settings)
         progress.advance("metrics and intervals")
-        write_evaluation(findings, params.evaluation.costs, options.output, progress.advance)
-    print("\n".join([*terminal_lines(findings), f"written to {options.output / PAGE}"]))
+        write_evaluation(findings, params.evaluation.costs, options.output, progress.advance, against)
+    print("\n".join([*terminal_lines(findings, against), f"written to {options.output / PAGE}"]))
 
 
 def _request(options: EvaluateOptions) -> ScoreRequest:
@@ -106,6 +116,35 @@ def _development(options: EvaluateOptions, request: ScoreRequest) -> ScoreRows |
     )
 
 
+def _against_request(options: EvaluateOptions, request: ScoreRequest) -> ScoreRequest | None:
+    """Return what to read of the other system, None where none is named.
+
+    What says how the score file is written holds for the other one where both have the same ending.
+    """
+    if options.against is None:
+        if options.against_labels is not None:
+            raise InputError(
+                f"--against-labels {options.against_labels} without --against: give the scores they belong to"
+            )
+        return None
+    labels = options.against_labels or options.labels
+    alike = ending(options.against) == ending(options.scores)
+    columns, utterances = (request.columns, request.utterances) if alike else ((), None)
+    return replace(request, scores=options.against, labels=labels, columns=columns, utterances=utterances)
+
+
+def _compared(scored: ScoreRows, request: ScoreRequest, settings: Settings) -> Against:
+    """Return the comparison of the scored rows with those of another system, before anything else is computed."""
+    # Its tests take seconds to load, which an evaluation without a second system does not need.
+    from voxbench.evaluation.comparing import compare
+
+    try:
+        other = read_scores(request)
+    except InputError as error:
+        raise InputError(f"--against: {error}") from error
+    return Against(compare(scored, other, settings), other)
+
+
 def _asv(options: EvaluateOptions) -> Asv | None:
     if options.asv_scores is not None and options.asv_rates is not None:
         raise InputError(f"--asv-scores {options.asv_scores} and --asv-rates {options.asv_rates}: give one of them")
@@ -127,6 +166,7 @@ def _names(words: str | None, option: str) -> tuple[str, ...]:
 def _require_inputs_outside(options: EvaluateOptions) -> None:
     """Refuse an input that stands among the outputs, which are written anew."""
     output = options.output.resolve()
-    for path in (options.scores, options.labels, options.utterances, options.dev_scores, options.dev_labels):
+    given = (options.scores, options.labels, options.utterances, options.dev_scores, options.dev_labels)
+    for path in (*given, options.against, options.against_labels):
         if path is not None and output in path.resolve().parents:
             raise InputError(f"{path} lies in --output {options.output}, which is written anew: name another folder")
