@@ -80,7 +80,7 @@ def test_the_version_is_printed(capsys):
         ["weights", "fetch"],
         ["weights", "fetsh", "resnet18"],
         ["evaluate", "--kind", "value", "--scores", "x"],
-        ["evaluate", "--kind", "valu", "--scores", "x", "--output", "y"],
+        ["evaluate", "--kind", "values", "--scores", "x", "--output", "y"],
     ],
 )
 def test_wrong_usage_is_status_2(words, capsys):
