@@ -50,7 +50,7 @@ def test_every_command_has_help_with_an_example_that_works(name, capsys):
 
 
 def test_the_commands_are_the_stages_and_what_a_user_does_between_them():
-    stages = ["synthesize", "prepare", "features", "select", "finetune", "repeat", "ablate", "cross", "report"]
+    stages = ["synthesize", "prepare", "mix", "features", "select", "finetune", "repeat", "ablate", "cross", "report"]
     assert {*stages, "evaluate", "profile", "weights"} <= set(COMMANDS)
 
 
@@ -120,7 +120,7 @@ def test_a_configuration_that_is_no_text_is_one_line(tmp_path, capfd):
 def test_an_unknown_row_is_named_with_the_rows_there_are(project, capfd, name):
     line = complaint(project.root, capfd, name, "gender-tinny")
     assert "'gender-tinny'" in line
-    assert ROWS[COMMANDS[name].arguments[0]] in line or name == "synthesize", "the tiny project has no twin"
+    assert ROWS[COMMANDS[name].arguments[0]] in line or name in ("synthesize", "mix"), "tiny has no such rows"
 
 
 def test_a_missing_corpus_root_is_named_with_its_key(project, capfd):

@@ -25,7 +25,7 @@ LOCK_LINES = (PROJECT / "requirements.lock").read_text(encoding="utf-8").splitli
 NEEDED = [Requirement(line) for line in PYPROJECT["project"]["dependencies"]]
 NEEDED_TO_DEVELOP = [Requirement(line) for line in PYPROJECT["project"]["optional-dependencies"]["dev"]]
 TRIO = {"torch": "2.11.0", "torchvision": "0.26.0", "torchaudio": "2.11.0"}
-STAGES = {"synthesize", "prepare", "features", "select", "finetune", "repeat", "ablate", "cross", "report"}
+STAGES = {"synthesize", "prepare", "mix", "features", "select", "finetune", "repeat", "ablate", "cross", "report"}
 
 
 def load_yaml(name: str) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def values(path) -> dict[str, object]:
     return dict(walk(YAML(typ="safe").load(path.read_text(encoding="utf-8")), ""))
 
 
-ROWS = ("corpora", "benchmarks", "studies", "twins")
+ROWS = ("corpora", "mixtures", "benchmarks", "studies", "twins")
 # The last number of each mapping: its neighbours are set in the same way.
 PLACES = list(
     {

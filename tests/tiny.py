@@ -58,8 +58,9 @@ def tiny_params() -> dict:
     corpus["features"] |= {"n_mels": 40, "n_mfcc": 13}
     models = ["mobilenet_v2", "resnet18", "bilstm_h128_l1", "bilstm_h128_l2"]
     params["corpora"] = {"tiny": corpus}
+    params["mixtures"] = {}
     task = {"task": "gender", "corpus": "tiny", "metric": "accuracy"}
-    study = {"models": models, "finalists": {"cnn": 1, "lstm": 1}, "trials": {"cnn": 3, "lstm": 3}}
+    study = {"models": models, "finalists": {"cnn": 1, "lstm": 1}, "trials": {"cnn": 3, "lstm": 3}, "override": {}}
     params["studies"] = {"gender-tiny": task | study}
     own = {"select_from": "gender-tiny", "variants": ["utterance-split", "noise"], "override": {}}
     heir = {"task": "age_years", "metric": "mae"}

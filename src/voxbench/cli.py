@@ -69,6 +69,12 @@ def _prepare(workspace: Workspace, arguments: argparse.Namespace) -> None:
     prepare(workspace, arguments.corpus)
 
 
+def _mix(workspace: Workspace, arguments: argparse.Namespace) -> None:
+    from voxbench.stages.mix import mix
+
+    mix(workspace, arguments.corpus)
+
+
 def _features(workspace: Workspace, arguments: argparse.Namespace) -> None:
     from voxbench.stages.features import features
 
@@ -173,6 +179,7 @@ COMMANDS = {
     ),
     "synthesize": Command("write the synthetic twin of a corpus", ("corpus",), "voxceleb1", _synthesize),
     "prepare": Command("clean a corpus, split it, account for every recording", ("corpus",), "timit", _prepare),
+    "mix": Command("plan mixtures of a prepared corpus's people", ("corpus",), "count-librispeech", _mix),
     "features": Command("compute the features of a prepared corpus", ("corpus",), "timit", _features),
     "select": Command("stage 1: search the candidate models of a study", ("study",), "gender-voxceleb1", _select),
     "finetune": Command("stage 2: train and register the finalists", ("benchmark",), "age-timit", _finetune),

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voxbench.corpora.mixtures import JOINT, Mixing, plan_mixtures, plan_rows, pool_sources, read
+from voxbench.corpora.mixture_plan import JOINT, Mixing, plan_mixtures, plan_rows, pool_sources
+from voxbench.corpora.mixtures import read
 from voxbench.schema import InputError, Split
 
 SIXTY = {Split.TRAIN: 60, Split.VALID: 31, Split.TEST: 2}
@@ -31,7 +32,7 @@ def sources(women=4, men=5, recordings=3, splits=tuple(Split)):
 
 def mixing(**changes):
     plain = {"seed": 1, "people": 3, "mixtures": SIXTY, "seconds": None, "snr_db": None, "overlap": (1.0, 1.0)}
-    return Mixing(**plain | changes)
+    return Mixing(**plain | {"reverberation_seconds": None} | changes)
 
 
 @settings(deadline=None, max_examples=30)
@@ -134,6 +135,16 @@ def test_a_mixture_can_be_derived_alone_and_more_of_them_leave_it_alone():
     pd.testing.assert_frame_equal(pd.concat(halves, ignore_index=True), whole[:60], check_exact=True)
 
 
+def test_one_room_for_each_mixture_which_leaves_everything_else_alone():
+    dry = plan_mixtures(sources(), mixing(mixtures={Split.TRAIN: 3_000}, **LEVELS))
+    wet = plan_mixtures(sources(), mixing(mixtures={Split.TRAIN: 3_000}, reverberation_seconds=(0.1, 0.6), **LEVELS))
+    assert dry["rt60_seconds"].isna().all()
+    found, _ = np.histogram(wet["rt60_seconds"], bins=10, range=(0.1, 0.6))
+    assert found.sum() == 3_000
+    assert np.abs(found - 300).max() < 4.5 * (3_000 * 0.09) ** 0.5
+    pd.testing.assert_frame_equal(dry.drop(columns="rt60_seconds"), wet.drop(columns="rt60_seconds"), check_exact=True)
+
+
 def test_seeds_and_splits_draw_their_own():
     plans = [plan_mixtures(sources(), mixing(seed=seed)) for seed in (1, 1, 2)]
     pd.testing.assert_frame_equal(plans[0], plans[1])
@@ -210,6 +221,8 @@ def test_sources_that_cannot_be_mixed(known, message):
         ({"snr_db": (5.0, -5.0)}, r"with snr_db \(5\.0, -5\.0\); expected bounds"),
         ({"overlap": (0.0, 1.0)}, r"with overlap \(0\.0, 1\.0\); expected bounds of a share in \(0, 1\]"),
         ({"overlap": (0.5, 1.5)}, "with overlap"),
+        ({"reverberation_seconds": (-0.1, 0.5)}, r"with reverberation_seconds \(-0\.1, 0\.5\); expected bounds of 0 s"),
+        ({"reverberation_seconds": (0.5, 0.1)}, "with reverberation_seconds"),
     ],
 )
 def test_settings_that_no_mixture_can_have(change, message):

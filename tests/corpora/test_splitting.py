@@ -254,7 +254,14 @@ def mixtures():
 
 def test_each_speaker_of_a_mixture_counts():
     clean = mixtures().assign(split=["train", "valid", "test", "train"])
-    assert certify(clean, "official")["clean"]
+    certificate = certify(clean, "official")
+    assert certificate["clean"]
+    assert certificate["splits"] == {
+        "train": {"rows": 2, "speakers": 2},
+        "valid": {"rows": 1, "speakers": 1},
+        "test": {"rows": 1, "speakers": 2},
+    }
+    assert certify(clean[::-1], "official") == certificate | {"splits": certificate["splits"]}
     with pytest.raises(InputError, match=r"1 speaker value\(s\) occur in both train and test, e.g. 'a' \(m0, m3\)"):
         certify(clean.assign(split=["train", "valid", "test", "test"]), "official")
 

@@ -130,7 +130,7 @@ def test_even_crops_are_spread_over_the_recording():
 @pytest.fixture
 def dataset():
     features = [np.full((6, 3), row, dtype=np.float16) for row in range(5)]
-    store = type("Rows", (), {"__getitem__": lambda self, row: features[row]})()
+    store = type("Rows", (), {"__getitem__": lambda self, row: features[row], "scales": np.ones(5)})()
     return CropDataset(store, [4, 3, 2, 1, 0], np.array([0, 1, 0, 1, 0]), frames=4)
 
 

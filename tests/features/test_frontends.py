@@ -88,6 +88,12 @@ def test_against_librosa(name, samples):
     linear = extract(dataclasses.replace(settings, spectrogram="linear"), wave[None])
     np.testing.assert_allclose(linear[0][0], np.abs(librosa.stft(wave.numpy(), **framing)), atol=2e-5)
     np.testing.assert_array_equal(linear[1], mfcc_BCT)
+    linear_db = extract(dataclasses.replace(settings, spectrogram="linear_db"), wave[None])
+    stft_FT = np.abs(librosa.stft(wave.numpy(), **framing)) ** 2
+    np.testing.assert_allclose(
+        linear_db[0][0], librosa.power_to_db(stft_FT, ref=np.max, amin=1e-20, top_db=80), atol=0.02
+    )
+    np.testing.assert_array_equal(linear_db[1], mfcc_BCT)
 
 
 def test_against_torchaudio():
@@ -114,7 +120,7 @@ def test_dct_is_orthonormal():
     np.testing.assert_allclose(dct_matrix(13, 40), matrix[:13], atol=1e-15)
 
 
-@pytest.mark.parametrize("spectrogram", ["log_mel", "linear"])
+@pytest.mark.parametrize("spectrogram", ["log_mel", "linear", "linear_db"])
 def test_a_row_does_not_depend_on_its_batch_mates(spectrogram):
     settings = dataclasses.replace(BASE, spectrogram=spectrogram)
     alone = extract(settings, NOISE[None])
@@ -135,8 +141,23 @@ def test_linear_follows_the_gain():
     torch.testing.assert_close(extract(settings, 4 * NOISE[None])[0], 4 * extract(settings, NOISE[None])[0])
 
 
-def test_silence_is_the_floor():
-    assert torch.all(extract(BASE, torch.zeros(1, 1600))[0] == -80)
+@pytest.mark.parametrize("gain", [1e-6, 0.3, 1e4])
+def test_linear_in_decibels_does_not(gain):
+    settings = dataclasses.replace(BASE, spectrogram="linear_db")
+    torch.testing.assert_close(
+        extract(settings, gain * NOISE[None])[0], extract(settings, NOISE[None])[0], atol=0.05, rtol=0
+    )
+
+
+def test_the_counting_projects_spectrogram_has_201_bins_and_81_frames_a_second():
+    settings = dataclasses.replace(BASE, n_fft=400, hop_ms=12.5, n_mels=40, spectrogram="linear_db")
+    assert extract(settings, NOISE[None, :16_000])[0].shape == (1, 201, 81)
+
+
+@pytest.mark.parametrize("spectrogram", ["log_mel", "linear_db"])
+def test_silence_is_the_floor(spectrogram):
+    settings = dataclasses.replace(BASE, spectrogram=spectrogram)
+    assert torch.all(extract(settings, torch.zeros(1, 1600))[0] == -80)
 
 
 def test_blocks_of_frames_do_not_show(monkeypatch):
@@ -158,7 +179,7 @@ def test_blocks_are_of_equal_length(frames, monkeypatch):
     assert max(blocks) - min(blocks) <= 1
 
 
-@pytest.mark.parametrize("spectrogram", ["log_mel", "linear"])
+@pytest.mark.parametrize("spectrogram", ["log_mel", "linear", "linear_db"])
 def test_extraction_is_the_front_end_in_float16_frame_by_frame(spectrogram):
     front_end = FrontEnd(dataclasses.replace(BASE, spectrogram=spectrogram))
     expected = {kind: values[0].numpy().T.astype(np.float16) for kind, values in front_end(NOISE[None]).items()}

@@ -11,8 +11,8 @@ import torch
 from voxbench.models import TRAINABLE, create_model, freeze, list_models, spec
 from voxbench.schema import InputError, InputKind
 
-SETTINGS = {"n_features": 40, "dropout": 0.5, "recurrent_dropout": 0.3, "resize": 64, "stem": "sum", "initial": None}
-SHAPES = {InputKind.SPECTROGRAM: (2, 40, 90), InputKind.CEPSTRA: (2, 40, 30)}
+SETTINGS = {"n_features": 48, "dropout": 0.5, "recurrent_dropout": 0.3, "resize": 64, "stem": "sum", "initial": None}
+SHAPES = {InputKind.SPECTROGRAM: (2, 48, 90), InputKind.CEPSTRA: (2, 48, 30), InputKind.WAVE: (2, 1, 4_400)}
 
 
 def build(name):
@@ -157,9 +157,9 @@ def test_batch_without_the_declared_features_is_refused(named_encoder):
     name, encoder = named_encoder
     if "n_features" not in spec(name).accepts:
         pytest.skip("reads waves: no feature count to check")
-    with pytest.raises(InputError, match=r"\(2, 39, \d+\), expected \(batch, 40, frames\)"):
+    with pytest.raises(InputError, match=r"\(2, 47, \d+\), expected \(batch, 48, frames\)"):
         encoder(example_batch(name)[:, 1:])
-    with pytest.raises(InputError, match=r"shape \(40, \d+\)"):
+    with pytest.raises(InputError, match=r"shape \(48, \d+\)"):
         encoder(example_batch(name)[0])
 
 

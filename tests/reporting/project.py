@@ -156,6 +156,7 @@ def _selected(folder: Path, plan: Plan, metric: str) -> None:
             "model": model,
             **settings,
             "parameters": 1000 + number,
+            "multiply_adds": 25_000_000 * (number + 1),
             "epochs": 2,
         }
         about |= {"initial": "imagenet" if family == "cnn" else "random"}
@@ -182,7 +183,8 @@ def _tuned(
         f"valid_{metric}": [0.5, 0.5 + skill / 5, 0.6] if task.classes else [13.0, 12 - skill, 12.0],
     }
     pd.DataFrame(history).to_csv(folder / "history.csv", index=False)
-    summary = {"best_epoch": 1, "pruned": False, "parameters": 12345, "features_digest": "f", "initial": "random"}
+    summary = {"best_epoch": 1, "pruned": False, "parameters": 12345, "multiply_adds": 67890}
+    summary |= {"features_digest": "f", "initial": "random"}
     write_json(folder / "job.json", {"digest": "d", "summary": summary})
 
 

@@ -32,6 +32,7 @@ def params() -> Params:
     return Params.model_validate(
         {
             "twins": {},
+            "mixtures": {},
             "corpora": {
                 "voxceleb1": _corpus("voxceleb"),
                 "timit": _corpus("timit"),
@@ -98,7 +99,7 @@ def _corpus(reader: str) -> dict[str, Any]:
 
 def _study(task: str, corpus: str, metric: str) -> dict[str, Any]:
     counts = {"finalists": {"cnn": 2, "lstm": 1}, "trials": {"cnn": 4, "lstm": 2}}
-    return {"task": task, "corpus": corpus, "metric": metric, "models": MODELS} | counts
+    return {"task": task, "corpus": corpus, "metric": metric, "models": MODELS, "override": {}} | counts
 
 
 def _benchmark(task: str, corpus: str, metric: str, study: str, *variants: str) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from voxbench.schema import InputError
 from voxbench.stages.report import report
 from voxbench.stages.workspace import Workspace
 
-FIGURES = {"seeds", "differences", "curves", "confusion", "roc", "reliability", "groups", "variants"}
+FIGURES = {"seeds", "differences", "curves", "costs", "confusion", "roc", "reliability", "groups", "variants"}
 
 
 @pytest.fixture(scope="module")
@@ -336,7 +336,7 @@ def test_two_runs_give_the_same_bytes(finished: Workspace, html: str, changed: W
         {path.relative_to(each.reports): path.read_bytes() for path in each.reports.rglob("*.*") if path.is_file()}
         for each in (finished, changed)
     )
-    assert len(first) == 14
+    assert len(first) == 15
     assert first == second
 
 

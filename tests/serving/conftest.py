@@ -1,5 +1,6 @@
 """The tiny pipeline's states, as `stages/pipeline.py` builds them once for all rooms."""
 
+from stages.counting import counted
 from stages.pipeline import copied, featured, finished, trained
 
-__all__ = ["copied", "featured", "finished", "trained"]
+__all__ = ["copied", "counted", "featured", "finished", "trained"]

@@ -16,8 +16,9 @@ def trials_of(workspace):
 
 def test_selection_leaves_a_table_of_all_trials(finished):
     trials = trials_of(finished)
-    promised = ["family", "trial", "model", "learning_rate", "dropout", "state", "parameters", "initial", "epochs"]
-    assert trials.columns[:9].tolist() == promised
+    promised = ["family", "trial", "model", "learning_rate", "dropout", "state", "parameters"]
+    promised += ["multiply_adds", "initial", "epochs"]
+    assert trials.columns[:10].tolist() == promised
     assert set(trials["initial"]) == {"random"}
     assert {"valid_loss", "valid_accuracy", "valid_roc_auc"} <= set(trials.columns)
     assert trials["family"].tolist() == ["cnn"] * 3 + ["lstm"] * 3
@@ -45,7 +46,7 @@ def test_finalists_are_the_best_complete_trials_of_their_families(finished):
     assert [finalist["family"] for finalist in selection["finalists"]] == ["cnn", "lstm"]
     assert selection["metric"] == "accuracy"
     about = read_json(finished.features(CORPUS) / "features.json")
-    assert len(selection["features"]) == len(about.keys() - {"licence"}) == 2
+    assert len(selection["features"]) == len(about.keys() - {"licence", "wave"}) == 2
 
 
 def test_selection_scores_no_test_row(finished):

@@ -12,9 +12,9 @@ from torch import nn
 
 from voxbench.schema import AGE_GROUPS, GENDERS, InputError, ScoreKind, age_group
 from voxbench.tasks import tasks
-from voxbench.tasks.classification import class_weights, classification
+from voxbench.tasks.classification import class_weights, classification, column
 
-WEATHER = classification("weather", "sky", ("rain", "snow", "sun"), subject="weather")
+WEATHER = classification("weather", column("sky"), ("rain", "snow", "sun"), subject="weather")
 NUMBERS = np.array([0, 1, 2])
 UNEVEN = np.array([0, 2, 0, 1, 0, 2, 0, 0])  # five, one and two of eight
 
@@ -113,7 +113,7 @@ def test_the_order_of_crops_and_of_recordings_does_not_matter():
 
 
 def test_tasks_differ_by_their_own_arguments():
-    other = classification("age", "age_group", ("child", "adult"), subject="age")
+    other = classification("age", column("age_group"), ("child", "adult"), subject="age")
     manifest = pd.DataFrame({"age_group": ["adult", "child"], "sky": ["sun", "rain"]})
     assert other.targets(manifest).tolist() == [1, 0]
     assert WEATHER.targets(manifest).tolist() == [2, 0]

@@ -9,11 +9,16 @@ from voxbench.metrics import measure, metrics_of
 from voxbench.schema import InputError, ScoreKind
 from voxbench.tasks import tasks
 
+NUMBERS = ["1", "2", None, "2", "1"]
+SEXES = ["F", "MF", None, "FF", "M"]
 LABELS = {
     "gender": ["female", "male", None, "male", "female"],
     "age_group": ["teens", "sixties+", None, "fourties", "fifties"],
     "age_years": [17.0, 63.5, None, 44.0, 51.0],
+    "extra_count": NUMBERS,
+    "extra_sexes": SEXES,
 }
+COLUMN = {"speaker count": "extra_count", "sex composition": "extra_sexes"}
 
 
 def some_targets(task):
@@ -49,7 +54,7 @@ def test_every_task_knows_its_labelled_rows_and_their_targets(name):
     assert task.labelled(manifest).tolist() == [True, True, False, True, True]
     targets = task.targets(manifest[task.labelled(manifest)])
     assert targets.shape == (4,)
-    assert len(set(targets)) == manifest[name].nunique()
+    assert len(set(targets)) == manifest[COLUMN.get(task.subject, name)].nunique()
 
 
 @pytest.mark.parametrize("name", list(tasks))
@@ -58,8 +63,8 @@ def test_every_tasks_scores_can_be_measured(name):
     targets = some_targets(task)
     outputs = task.head(6, 0.0, targets)(torch.randn(12, 6)).detach()
     table = np.stack(list(task.scores(outputs[:, None]).values()), axis=1)
-    values, undefined = measure(task.score_kind, targets, table if task.classes else table[:, 0])
-    assert {*values, *undefined} == {metric.name for metric in metrics_of(task.score_kind)}
+    values, undefined = measure(task.score_kind, targets, table if task.classes else table[:, 0], ordered=task.ordered)
+    assert {*values, *undefined} == {metric.name for metric in metrics_of(task.score_kind, ordered=task.ordered)}
     assert len(values) > len(undefined)
 
 
@@ -67,6 +72,26 @@ def test_every_tasks_scores_can_be_measured(name):
 def test_no_task_takes_a_manifest_without_labels_for_labelled(name):
     manifest = pd.DataFrame({column: pd.Series([None, None], dtype=object) for column in LABELS})
     assert not tasks[name].labelled(manifest).any()
+
+
+@pytest.mark.parametrize("name", list(tasks))
+def test_a_manifest_without_the_column_has_no_labels(name):
+    manifest = pd.DataFrame({"gender": ["female"], "age_group": ["teens"], "age_years": [16.0]})
+    assert tasks[name].labelled(manifest).tolist() == [name in manifest]
+
+
+@pytest.mark.parametrize("name", list(tasks))
+def test_only_classes_have_an_order_and_what_they_count_has_a_number_for_each(name):
+    task = tasks[name]
+    assert task.ordered <= bool(task.classes)
+    assert all(len(numbers) == len(task.classes) for numbers in task.counts.values())
+
+
+def test_ages_and_numbers_of_people_are_ordered_and_sexes_are_not():
+    assert [name for name in tasks if tasks[name].ordered and "count" not in name] == ["age_group"]
+    assert tasks["speaker_count"].ordered
+    assert not tasks["sex_composition"].ordered
+    assert not tasks["gender"].ordered
 
 
 def test_tasks_of_one_subject_can_be_held_against_each_other():

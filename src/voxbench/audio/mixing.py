@@ -43,7 +43,8 @@ def average(waves: Sequence[NDArray[np.floating]]) -> NDArray[np.floating]:
     >>> average([np.array([1.0, 0.0, 0.5]), np.array([0.0, -1.0])])
     array([ 0.5, -0.5])
     """
-    mixed_KS = _cut_to_shortest(waves)
+    samples = _shortest(waves)
+    mixed_KS = np.stack([wave_S[:samples] for wave_S in waves])
     return mixed_KS.mean(axis=0, dtype=np.float64).astype(mixed_KS.dtype)
 
 
@@ -65,24 +66,25 @@ def mix(
     others = len(waves) - 1
     if not len(overlap) == len(onset) == (others if snr_db is None else len(snr_db)) == others:
         raise InputError(f"{len(waves)} waves; expected an SNR, an overlap and an onset for each after the first")
-    wave_KS = _cut_to_shortest(waves)
-    mixed_S = wave_KS[0].astype(np.float64)
-    first_power = _power(wave_KS[0])
+    samples = _shortest(waves)
+    mixed_S = waves[0][:samples].astype(np.float64)
+    first_power = 0.0 if snr_db is None else _power(mixed_S)
     for k in range(others):
-        heard = _heard(wave_KS.shape[1], overlap[k], onset[k])
-        other_S = wave_KS[k + 1, : heard.stop - heard.start].astype(np.float64)
+        heard = _heard(samples, overlap[k], onset[k])
+        other_S = waves[k + 1][: heard.stop - heard.start].astype(np.float64)
         if snr_db is not None:
             other_S *= _gain(first_power, _power(other_S), snr_db[k])
         mixed_S[heard] += other_S
-    return (mixed_S / len(waves)).astype(wave_KS.dtype)
+    mixed_S /= len(waves)
+    return mixed_S.astype(np.result_type(*waves))
 
 
-def _cut_to_shortest(waves: Sequence[NDArray[np.floating]]) -> NDArray[np.floating]:
-    """Return the waves `(K, S)`, S being the length of the shortest."""
+def _shortest(waves: Sequence[NDArray[np.floating]]) -> int:
+    """Return the length of the shortest wave in samples."""
     samples = min((wave_S.size for wave_S in waves), default=0)
     if not samples:
         raise AudioError(AudioReason.EMPTY, "a mixture needs one wave or more, each with samples")
-    return np.stack([wave_S[:samples] for wave_S in waves])
+    return samples
 
 
 def _heard(samples: int, overlap: float, onset: float) -> slice:

@@ -1,7 +1,7 @@
 """`params.yaml` as frozen, typed sections."""
 
 from voxbench.config.base import Section, Trainable, changed
-from voxbench.config.corpora import Cleaning, Corpus, Features, Splitting, Twin
+from voxbench.config.corpora import Cleaning, Corpus, Features, Mixture, Splitting, Twin
 from voxbench.config.decisions import CalibrationSettings, Decisions, Evaluation, OperatingCosts
 from voxbench.config.learning import (
     Ablation,
@@ -31,6 +31,7 @@ __all__ = [
     "Features",
     "Finetune",
     "Learning",
+    "Mixture",
     "OperatingCosts",
     "Parallel",
     "Params",

@@ -1,4 +1,4 @@
-"""Corpora in `params.yaml`: synthetic twins, and how a corpus is read, cleaned, split and turned into features."""
+"""Corpora in `params.yaml`: synthetic twins, how one is read, cleaned, split and turned into features, mixtures."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Cleaning(Section):
 class Features(Section):
     """Numbers of the spectrogram and the cepstra; laws in `voxbench.features.frontends`."""
 
-    spectrogram: Literal["log_mel", "linear"]
+    spectrogram: Literal["log_mel", "linear", "linear_db"]
     window_ms: Positive
     hop_ms: Positive
     n_fft: Count
@@ -89,3 +89,45 @@ class Corpus(Section):
     splitting: Splitting
     cleaning: Cleaning
     features: Features
+
+
+class MixtureNumbers(Section):
+    """How many mixtures each split gets."""
+
+    train: Annotated[int, Field(ge=0)]
+    valid: Annotated[int, Field(ge=0)]
+    test: Annotated[int, Field(ge=0)]
+
+
+class Mixture(Section):
+    """A corpus of mixtures of one to `people` voices, made of the prepared `corpus`; law in `corpora.mixture_plan`.
+
+    Pairs are the bounds of a uniform draw. `seconds` is the length of all mixtures; null cuts whole recordings to the
+    shortest, as the course does. `snr_db` is the level of the first voice over each other; null keeps levels as
+    prepared, which are equal over whole recordings. `overlap` is the share of the mixture in which each voice after the
+    first is heard, `reverberation_seconds` (RT60) a room that all stand in, null for none. Recordings of the source
+    that cannot be mixed may be at most `max_excluded_fraction` of it.
+    """
+
+    corpus: str
+    people: Count
+    mixtures: MixtureNumbers
+    seconds: Positive | None
+    snr_db: Bounds | None
+    overlap: Bounds
+    reverberation_seconds: Bounds | None
+    max_excluded_fraction: Fraction
+    seed: int
+    features: Features
+
+    def of(self, source: Corpus) -> Corpus:
+        """Return this row as later stages see a corpus: the source, with another length, other splits and features."""
+        shortest = source.cleaning.min_seconds if self.seconds is None else self.seconds
+        changes = {
+            "reader": "mixtures",
+            "max_excluded_fraction": self.max_excluded_fraction,
+            "splitting": source.splitting.model_copy(update={"by": "official"}),
+            "cleaning": source.cleaning.model_copy(update={"min_seconds": shortest}),
+            "features": self.features,
+        }
+        return source.model_copy(update=changes)

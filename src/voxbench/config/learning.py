@@ -31,6 +31,11 @@ class Augmentation(Section):
         steps = (self.noise_snr_db, self.reverberation_seconds, self.speed, self.low_pass_hz)
         return self.probability > 0 and any(step is not None for step in steps)
 
+    @property
+    def masks(self) -> bool:
+        """Say whether stripes of features are hidden."""
+        return self.probability > 0 and (self.mask_seconds is not None or self.mask_fraction is not None)
+
 
 class Training(Section):
     """What every training run shares.
@@ -92,7 +97,10 @@ class Space(Section):
 
 
 class Study(Section):
-    """One Optuna study for each family of candidate models, on one task and corpus; benchmarks take its finalists."""
+    """One Optuna study for each family of candidate models, on one task and corpus; benchmarks take its finalists.
+
+    `override` replaces values of `training` or `selection` for this study alone.
+    """
 
     task: str
     corpus: str
@@ -100,6 +108,7 @@ class Study(Section):
     models: Annotated[tuple[str, ...], Field(min_length=1)]
     finalists: Annotated[dict[str, Count], Field(min_length=1)]
     trials: dict[str, Count]
+    override: dict[str, Changes]
 
     @model_validator(mode="after")
     def _same_families(self) -> Study:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AfterValidator, Field, model_validator
 
 from voxbench.config.base import Changes, Count, Name, Positive, Section, changed
-from voxbench.config.corpora import Corpus, Twin
+from voxbench.config.corpora import Corpus, Mixture, Twin
 from voxbench.config.decisions import Decisions, Evaluation
 from voxbench.config.learning import Ablation, Finetune, Repeat, Selection, Study, Training
 from voxbench.registry import closest
@@ -86,11 +86,19 @@ class Learning(Section):
     repeat: Repeat
 
 
+class Searching(Section):
+    """The learning sections as one study sees them, its overrides applied."""
+
+    training: Training
+    selection: Selection
+
+
 class Params(Section):
     """The whole of `params.yaml`."""
 
     twins: dict[Name, Twin]
     corpora: dict[Name, Corpus]
+    mixtures: dict[Name, Mixture]
     studies: dict[Name, Study]
     benchmarks: dict[Name, Benchmark]
     training: Training
@@ -105,12 +113,17 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _rows(self) -> Params:
+        for name, mixture in self.mixtures.items():
+            self._require(mixture.corpus, self.corpora, f"mixtures.{name}.corpus", "corpora")
+            if name in self.corpora:
+                raise ValueError(f"{name!r} is a row of corpora and of mixtures, which share a folder: rename one")
         for name, study in self.studies.items():
-            self._require(study.corpus, self.corpora, f"studies.{name}.corpus", "corpora")
-            self._require_room(f"studies.{name}", study.corpus, self.training)
-            if self.selection.round_size < (most := max(study.finalists.values())):
+            self._require(study.corpus, self.prepared, f"studies.{name}.corpus", "corpora")
+            searching = self.searching(name)
+            self._require_room(f"studies.{name}", study.corpus, searching.training)
+            if (size := searching.selection.round_size) < (most := max(study.finalists.values())):
                 raise ValueError(
-                    f"selection.round_size is {self.selection.round_size}, but the first round is the only one that is "
+                    f"selection.round_size is {size}, but the first round is the only one that is "
                     f"never pruned and must hold the {most} finalists that a family of studies.{name} has: set "
                     f"round_size to {most} or more"
                 )
@@ -118,7 +131,7 @@ class Params(Section):
             changed(self.training, variant_row.training, f"ablation.variants.{name}.training")
         for name, benchmark in self.benchmarks.items():
             place = f"benchmarks.{name}"
-            self._require(benchmark.corpus, self.corpora, f"{place}.corpus", "corpora")
+            self._require(benchmark.corpus, self.prepared, f"{place}.corpus", "corpora")
             self._require(benchmark.select_from, self.studies, f"{place}.select_from", "studies")
             seeds = self.learning(name).repeat.seeds
             if benchmark.variants and (other := sorted(set(self.ablation.seeds) - set(seeds))):
@@ -133,16 +146,19 @@ class Params(Section):
         return self
 
     @model_validator(mode="after")
-    def _base_trial(self) -> Params:
-        if not 0 <= self.selection.space.dropout.low <= self.selection.space.dropout.high < 1:
-            raise ValueError("selection.space.dropout must lie in [0, 1)")
-        for key in ("learning_rate", "dropout"):
-            value, bounds = getattr(self.training, key), getattr(self.selection.space, key)
-            if not bounds.low <= value <= bounds.high:
-                raise ValueError(
-                    f"training.{key} is {value:g}, outside selection.space.{key} [{bounds.low:g}, {bounds.high:g}], "
-                    "where the base trial must lie: widen the interval"
-                )
+    def _base_trials(self) -> Params:
+        bases = {"": Searching(training=self.training, selection=self.selection)}
+        for place, base in (bases | {f"studies.{name}: ": self.searching(name) for name in self.studies}).items():
+            space = base.selection.space
+            if not 0 <= space.dropout.low <= space.dropout.high < 1:
+                raise ValueError(f"{place}selection.space.dropout must lie in [0, 1)")
+            for key in ("learning_rate", "dropout"):
+                value, bounds = getattr(base.training, key), getattr(space, key)
+                if not bounds.low <= value <= bounds.high:
+                    raise ValueError(
+                        f"{place}training.{key} is {value:g}, outside selection.space.{key} [{bounds.low:g}, "
+                        f"{bounds.high:g}], where the base trial must lie: widen the interval"
+                    )
         return self
 
     @staticmethod
@@ -153,7 +169,7 @@ class Params(Section):
     def _require_room(self, place: str, corpus: str, training: Training) -> None:
         """Refuse crops that the shortest clip, played at the highest speed, cannot fill: nothing is padded."""
         speed = training.augmentation.speed
-        shortest = self.corpora[corpus].cleaning.min_seconds / (max(speed[1], 1.0) if speed else 1.0)
+        shortest = self.prepared[corpus].cleaning.min_seconds / (max(speed[1], 1.0) if speed else 1.0)
         if training.crop_seconds > shortest:
             raise ValueError(
                 f"{place}: training.crop_seconds is {training.crop_seconds:g}, longer than the shortest clip of corpus "
@@ -168,14 +184,29 @@ class Params(Section):
             place = f"ablation.variants.{variant}.training"
             yield place, changed(training, self.ablation.variants[variant].training, place)
 
+    def searching(self, name: str) -> Searching:
+        """Return the learning sections of a study."""
+        base = Searching(training=self.training, selection=self.selection)
+        return changed(base, self.study(name).override, f"studies.{name}.override")
+
     def learning(self, name: str) -> Learning:
         """Return the learning sections of a benchmark."""
         base = Learning(training=self.training, finetune=self.finetune, repeat=self.repeat)
         return changed(base, self.benchmark(name).override, f"benchmarks.{name}.override")
 
+    @property
+    def prepared(self) -> dict[str, Corpus]:
+        """Return the rows of `corpora`, and those of `mixtures` as the corpora that they amount to."""
+        mixed = {name: mixture.of(self.corpora[mixture.corpus]) for name, mixture in self.mixtures.items()}
+        return {**self.corpora, **mixed}
+
     def corpus(self, name: str) -> Corpus:
-        """Return one row of `corpora`."""
-        return _row(self.corpora, "corpora", name)
+        """Return one row of `corpora`, or the corpus that a row of `mixtures` amounts to."""
+        return _row(self.prepared, "corpora", name)
+
+    def mixture(self, name: str) -> Mixture:
+        """Return one row of `mixtures`."""
+        return _row(self.mixtures, "mixtures", name)
 
     def twin(self, name: str) -> Twin:
         """Return one row of `twins`."""
@@ -193,6 +224,6 @@ class Params(Section):
 def _row(rows: dict[str, Row], section: str, name: str) -> Row:
     if name not in rows:
         raise InputError(
-            f"no row {name!r} under {section!r} in params.yaml{closest(name, rows)}; rows: {', '.join(rows)}"
+            f"no row {name!r} under {section!r} in params.yaml{closest(name, rows)}; rows: {', '.join(rows) or 'none'}"
         )
     return rows[name]

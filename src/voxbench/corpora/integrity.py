@@ -82,23 +82,32 @@ def certify(manifest: pd.DataFrame, by: str) -> dict[str, Any]:
                 f"{overlap['splits'][1]}, e.g. {overlap['example']!r} ({', '.join(overlap['rows'])}): "
                 "remove the duplicates or correct the metadata"
             )
-    counts = manifest.groupby("split")["speaker"].agg(rows="size", speakers="nunique")
+    sizes = manifest.groupby("split").size()
+    people = _people(manifest)
+    heard = people.groupby(manifest["split"].to_numpy()[people.index]).nunique()
     return {
         "by": by,
         "clean": not any(overlap["shared"] for overlap in overlaps),
-        "splits": {
-            str(split): {"rows": int(row.rows), "speakers": int(row.speakers)} for split, row in counts.iterrows()
-        },
+        "splits": {str(split): {"rows": int(rows), "speakers": int(heard[split])} for split, rows in sizes.items()},
         "overlaps": [{key: overlap[key] for key in ("key", "splits", "shared")} for overlap in overlaps],
     }
+
+
+def _people(manifest: pd.DataFrame) -> pd.Series:
+    """Return each person of each row, under the row's position: several for a recording of several `speakers`."""
+    speaker = manifest["speaker"].reset_index(drop=True)
+    if "speakers" not in manifest or manifest["speakers"].isna().all():
+        return speaker
+    several = manifest["speakers"].reset_index(drop=True)
+    return several.where(several.notna(), speaker).explode()
 
 
 def _overlaps(manifest: pd.DataFrame, key: str, codes: NDArray[np.int8]) -> list[dict[str, Any]]:
     """Return for each pair of splits how many values of `key` both have; `codes` has a bit for each row's split."""
     positions = np.arange(len(manifest))
     values = manifest[key]
-    if key == "speaker" and "speakers" in manifest and manifest["speakers"].notna().any():
-        values = manifest["speakers"].where(manifest["speakers"].notna(), values).reset_index(drop=True).explode()
+    if key == "speaker":
+        values = _people(manifest)
         positions = values.index.to_numpy()
     groups, names = pd.factorize(values, sort=True)
     named = groups >= 0

@@ -4,7 +4,7 @@
 twin of LibriSpeech: `test_fraction` of each sex to test, as many to valid, all others to train. Each voice has
 `sessions_per_speaker` * `clips_per_session` recordings, and each split as many mixtures as its voices have recordings,
 so that the numbers of clips mean the same as in any other twin. Who is mixed is drawn by the law of
-`voxbench.corpora.mixtures`, levels as recorded and with full overlap; the mean is the course's.
+`voxbench.corpora.mixture_plan`, levels as recorded and with full overlap; the mean is the course's.
 
 Recordings last between the bounds of `clip_seconds`; of each, an excerpt of the lower bound is mixed. All mixtures
 have that length, which therefore does not give away the number of people.
@@ -27,7 +27,8 @@ from voxbench.audio.mixing import average, excerpt
 from voxbench.audio.voices import draw_voice
 from voxbench.config import Twin
 from voxbench.corpora.librispeech_twin import cast_three
-from voxbench.corpora.mixtures import JOINT, TABLE, Mixing, plan_mixtures
+from voxbench.corpora.mixture_plan import JOINT, Mixing, plan_mixtures
+from voxbench.corpora.mixtures import TABLE
 from voxbench.corpora.registries import twins
 from voxbench.corpora.synthesis import draw_channel, talk, whole_tree, write_lines
 from voxbench.schema import InputError, Split
@@ -48,7 +49,7 @@ def write_twin(root: Path, settings: Twin) -> None:
     sources = _sources(settings)
     mixtures = {split: int((sources["split"] == split).sum()) for split in Split}
     seconds = settings.clip_seconds[0]
-    plan = plan_mixtures(sources, Mixing(settings.seed, people, mixtures, seconds, None, (1.0, 1.0)))
+    plan = plan_mixtures(sources, Mixing(settings.seed, people, mixtures, seconds, None, (1.0, 1.0), None))
     recordings = sources.set_index("id")
     with whole_tree(root) as folder:
         for split in Split:

@@ -25,9 +25,9 @@ from voxbench.audio.channel import add_noise, reverberate
 from voxbench.audio.cleaning import z_score
 from voxbench.config import Augmentation
 from voxbench.features.dataset import Batch, CropDataset, Cut, cut
-from voxbench.features.extraction import extract
+from voxbench.features.extraction import network_input
 from voxbench.features.frontends import FrontEnd
-from voxbench.features.store import RaggedStore, dequantize
+from voxbench.features.store import Store, dequantize
 from voxbench.schema import InputError, InputKind
 from voxbench.seeding import generator
 
@@ -95,15 +95,16 @@ def _band_limit(wave_S: Wave, sample_rate_hz: int, edge_hz: float, draws: np.ran
 class AugmentedCrops(Dataset[Batch]):
     """The rows of `crops`, with features computed anew from altered recordings of the `prepared` store.
 
-    Features are those of the whole recording, by the path of the features stage: without a change the batches
-    equal those of `crops` to the last bit. A recording's draws come from (seed, epoch, row, turn) alone. The steps on
-    waves are done here, masks are not: they belong to the batch.
+    Networks on waves get the altered recording itself. Features are those of the whole recording, by the path of the
+    features stage. Either way the batches equal those of `crops` to the last bit where nothing is changed. A
+    recording's draws come from (seed, epoch, row, turn) alone. The steps on waves are done here, masks are not: they
+    belong to the batch.
     """
 
     def __init__(
         self,
         crops: CropDataset,
-        prepared: RaggedStore,
+        prepared: Store,
         front_end: FrontEnd,
         kind: InputKind,
         augmentation: Augmentation,
@@ -128,7 +129,7 @@ class AugmentedCrops(Dataset[Batch]):
         position, draws = self.positions[cut_at.row], generator(self.seed, "augment", cut_at.row, *cut_at.draw)
         wave_S = dequantize(self.prepared[position], self.prepared.scales[position])
         altered_S = alter(wave_S, self.front_end.settings.sample_rate_hz, self.augmentation, draws)
-        features_FT = cut(extract(self.front_end, altered_S)[self.kind], cut_at.place, self.frames)
+        features_FT = cut(network_input(self.front_end, altered_S, self.kind), cut_at.place, self.frames)
         return Batch(torch.from_numpy(features_FT), self.targets[cut_at.row], torch.tensor(cut_at.row))
 
 

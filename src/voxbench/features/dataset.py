@@ -1,9 +1,9 @@
-"""Crops of stored features, drawn so that a training run can be repeated, stopped and resumed.
+"""Crops of stored features and waves, drawn so that a training run can be repeated, stopped and resumed.
 
 A sampler decides which row comes when and where its crop lies; the data set only cuts. Every epoch's
 draws come from (seed, purpose, epoch), so an epoch can be replayed without those before it.
 
-Legend of shape letters: T frames, F bins, C crop frames.
+Legend of shape letters: T frames (samples of a wave), F bins, C crop frames.
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from voxbench.features.store import RaggedStore
-from voxbench.schema import InputError
+from voxbench.features.store import Store
+from voxbench.schema import InputError, InputKind
 from voxbench.seeding import generator
 
 
 class Batch(NamedTuple):
-    """What a model sees: `features` `(B, F, C)` float32, `target` `(B,)`, `row` `(B,)` positions in the table."""
+    """What a model sees: `features` `(B, F, C)` float32, `target` `(B,)`, `row` `(B,)` positions in the table.
+
+    Of waves F is 1 and C counts samples.
+    """
 
     features: Tensor
     target: Tensor
@@ -40,22 +43,31 @@ class Cut(NamedTuple):
     draw: tuple[int, int] | None = None
 
 
-def cut(features_TF: np.ndarray, place: float, frames: int) -> np.ndarray:
-    """Return `(F, frames)` float32 from a recording of at least `frames` frames.
+def frames_of(kind: InputKind, crop_seconds: float, hop_ms: float, sample_rate_hz: int) -> int:
+    """Return how long a crop of `crop_seconds` is: whole frames of features, or samples of a wave, rounded.
+
+    >>> frames_of(InputKind.CEPSTRA, 1.2, 12.5, 16000), frames_of(InputKind.WAVE, 1.2, 12.5, 16000)
+    (96, 19200)
+    """
+    return round(crop_seconds * sample_rate_hz) if kind is InputKind.WAVE else int(crop_seconds * 1000 / hop_ms)
+
+
+def cut(values: np.ndarray, place: float, frames: int) -> np.ndarray:
+    """Return `(F, frames)` float32 from features `(T, F)` or a wave `(T,)`, F being 1, of at least `frames` frames.
 
     Nothing is padded: a shorter recording is refused, because preparation excludes what is too short.
     """
-    spare = len(features_TF) - frames
+    spare = len(values) - frames
     if spare < 0:
-        raise ValueError(f"a crop of {frames} frames was asked of a recording of {len(features_TF)}")
+        raise ValueError(f"a crop of {frames} frames was asked of a recording of {len(values)}")
     start = round(place * spare)
-    return np.ascontiguousarray(features_TF[start : start + frames].T, dtype=np.float32)
+    return np.ascontiguousarray(np.atleast_2d(values[start : start + frames].T), dtype=np.float32)
 
 
 class CropDataset(Dataset[Batch]):
-    """Rows of a table: where each lies in the store, and its target."""
+    """Rows of a table: where each lies in the store of features or of audio, and its target."""
 
-    def __init__(self, store: RaggedStore, positions: Sequence[int], targets: np.ndarray, frames: int) -> None:
+    def __init__(self, store: Store, positions: Sequence[int], targets: np.ndarray, frames: int) -> None:
         self.store = store
         self.positions = positions
         self.targets = torch.from_numpy(np.array(targets))
@@ -65,7 +77,9 @@ class CropDataset(Dataset[Batch]):
         return len(self.positions)
 
     def __getitem__(self, cut_at: Cut) -> Batch:
-        features = cut(self.store[self.positions[cut_at.row]], cut_at.place, self.frames)
+        position = self.positions[cut_at.row]
+        # The scale is 1 for features, and what dequantizes audio: of that only the crop is.
+        features = cut(self.store[position], cut_at.place, self.frames) * np.float32(self.store.scales[position])
         return Batch(torch.from_numpy(features), self.targets[cut_at.row], torch.tensor(cut_at.row))
 
 

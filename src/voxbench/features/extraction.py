@@ -23,6 +23,11 @@ def extract(front_end: FrontEnd, wave: np.ndarray) -> dict[InputKind, np.ndarray
         return {kind: _halve(values_BFT[0].T) for kind, values_BFT in outputs.items()}
 
 
+def network_input(front_end: FrontEnd, wave_S: np.ndarray, kind: InputKind) -> np.ndarray:
+    """Return what crops for networks of a kind are cut from: the wave itself, or its features by `extract`."""
+    return wave_S if kind is InputKind.WAVE else extract(front_end, wave_S)[kind]
+
+
 def _halve(values_TF: Tensor) -> np.ndarray:
     """Return values as float16, refusing what float16 cannot hold; four times as fast as numpy."""
     largest = torch.stack(torch.aminmax(values_TF)).abs().amax().item()

@@ -1,4 +1,4 @@
-"""Front ends: waves to spectrograms (log-mel or linear) and mel cepstra, offline and in training alike.
+"""Front ends: waves to spectrograms (log-mel, linear, linear in dB) and mel cepstra, offline and in training alike.
 
 Reference: librosa 0.11 (`melspectrogram`, `power_to_db`, `mfcc`) with Slaney's mel scale and area
 normalisation, zero-padded centred frames and a periodic Hann window. Deviations: decibels are relative to the
@@ -42,7 +42,7 @@ class FrontEndSettings:
     n_mels: int
     n_mfcc: int
     top_db: float
-    spectrogram: Literal["log_mel", "linear"]
+    spectrogram: Literal["log_mel", "linear", "linear_db"]
 
 
 class FrontEnd(nn.Module):
@@ -83,20 +83,22 @@ class FrontEnd(nn.Module):
     def forward(self, wave_BS: Tensor) -> dict[InputKind, Tensor]:
         """Return SPECTROGRAM `(B, F, T)` and CEPSTRA `(B, C, T)` of float32 waves.
 
-        SPECTROGRAM is the log-mel matrix, or for `linear` the magnitude |STFT| (power 1, not in dB, hence it
-        follows the gain) with F = n_fft / 2 + 1. CEPSTRA are the orthonormal DCT-II of the log-mel matrix.
-        Log-mel = 10 log10(power / the row's maximum), in [-top_db, 0]; a row of zeros gives -top_db.
+        SPECTROGRAM is the log-mel matrix, or with F = n_fft / 2 + 1 for `linear` the magnitude |STFT| (power 1, not in
+        dB, hence it follows the gain) and for `linear_db` the power |STFT|^2 in dB. CEPSTRA are the orthonormal DCT-II
+        of the log-mel matrix. dB = 10 log10(power / the row's maximum), in [-top_db, 0]; a row of zeros gives -top_db.
         """
-        linear = self.settings.spectrogram == "linear"
-        mels, magnitudes = [], []
+        form = self.settings.spectrogram
+        mels, powers = [], []
         frames_BTS = self._frames(wave_BS)
         for block_BTS in frames_BTS.tensor_split(-(-frames_BTS.shape[1] // FRAMES_PER_BLOCK), dim=1):
             power_BTF = self._power(block_BTS)
             mels.append(self._mel(power_BTF))
-            if linear:
-                magnitudes.append(power_BTF.sqrt())
+            if form != "log_mel":
+                powers.append(power_BTF.sqrt() if form == "linear" else power_BTF)
         mel_BTM = self._decibels(torch.cat(mels, dim=1))
-        spectrogram_BTF = torch.cat(magnitudes, dim=1) if linear else mel_BTM
+        spectrogram_BTF = torch.cat(powers, dim=1) if powers else mel_BTM
+        if form == "linear_db":
+            spectrogram_BTF = self._decibels(spectrogram_BTF)
         cepstra_BTC = torch.matmul(mel_BTM, self.get_buffer("dct_CM").T)
         return {InputKind.SPECTROGRAM: spectrogram_BTF.mT, InputKind.CEPSTRA: cepstra_BTC.mT}
 
@@ -119,10 +121,10 @@ class FrontEnd(nn.Module):
             blocks.append(torch.matmul(power_BTF[..., start : start + bands_MF.shape[1]], bands_MF.T))
         return torch.cat(blocks, dim=-1)
 
-    def _decibels(self, power_BTM: Tensor) -> Tensor:
-        loudest_B11 = power_BTM.amax(dim=(1, 2), keepdim=True).clamp(min=TINY)
+    def _decibels(self, power_BTF: Tensor) -> Tensor:
+        loudest_B11 = power_BTF.amax(dim=(1, 2), keepdim=True).clamp(min=TINY)
         floor = 10 ** (-self.settings.top_db / 10)
-        return (power_BTM / loudest_B11).clamp_(min=floor).log10_().mul_(10)
+        return (power_BTF / loudest_B11).clamp_(min=floor).log10_().mul_(10)
 
 
 def mel_filter_bank(
@@ -209,5 +211,5 @@ def _check(settings: FrontEndSettings) -> None:
         raise InputError(f"n_mfcc {settings.n_mfcc}; expected 1 to n_mels, which is {settings.n_mels}")
     if settings.top_db <= 0:
         raise InputError(f"top_db {settings.top_db:g}; expected above 0")
-    if settings.spectrogram not in ("log_mel", "linear"):
-        raise InputError(f"spectrogram {settings.spectrogram!r}; expected 'log_mel' or 'linear'")
+    if settings.spectrogram not in ("log_mel", "linear", "linear_db"):
+        raise InputError(f"spectrogram {settings.spectrogram!r}; expected 'log_mel', 'linear' or 'linear_db'")

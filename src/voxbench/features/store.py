@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -117,16 +117,42 @@ def write_shard(
 
 def read_notes(path: Path) -> dict[str, Any]:
     """Return the `notes` of a shard without reading its rows; none where there is no shard, or not a whole one."""
+    notes: dict[str, Any] = json.loads(raw_notes(path))
+    return notes
+
+
+def raw_notes(path: Path) -> bytes:
+    """Return the `notes` of a shard as they are written, which is JSON."""
     if not path.is_file():
-        return {}
+        return b"{}"
     try:
         with pa.memory_map(str(path)) as source:
             reader = pa.ipc.open_file(source)
             last = reader.get_batch_with_custom_metadata(reader.num_record_batches - 1)
-            notes: dict[str, Any] = json.loads((last.custom_metadata or {}).get(b"notes", b"{}"))
+            notes: bytes = (last.custom_metadata or {}).get(b"notes", b"{}")
     except pa.ArrowInvalid:
-        return {}
+        return b"{}"
     return notes
+
+
+class Store(Protocol):
+    """What a store of audio or of features offers, however it comes by its rows."""
+
+    ids: list[str]
+    scales: np.ndarray
+    width: int
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+
+    def __getitem__(self, position: int) -> np.ndarray:
+        """Return row `position`, to be multiplied by its scale."""
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Return the rows in order."""
+
+    def position(self, row_id: str) -> int:
+        """Return where the row of an id lies."""
 
 
 class RaggedStore:
@@ -168,6 +194,10 @@ class RaggedStore:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self[position] for position in range(len(self)))
+
+    def lengths(self) -> np.ndarray:
+        """Return how many values each row holds, without reading them."""
+        return np.concatenate([np.diff(bounds) for bounds in self._bounds] or [np.empty(0, np.int64)])
 
     def position(self, row_id: str) -> int:
         """Return where the row of an id lies."""

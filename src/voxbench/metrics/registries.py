@@ -18,18 +18,24 @@ class UndefinedError(InputError):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One number computed from a score table; `greater_is_better` gives the direction of selection."""
+    """One number computed from a score table; `greater_is_better` gives the direction of selection.
+
+    One that `needs_order` has a meaning only where the classes stand in an order, from the first to the last.
+    """
 
     name: str
     kind: ScoreKind
     function: MetricFunction
     greater_is_better: bool
+    needs_order: bool
 
 
 METRICS: Registry[Metric] = Registry("metric")
 
 
-def metric(kind: ScoreKind, *, greater_is_better: bool) -> Callable[[MetricFunction], MetricFunction]:
+def metric(
+    kind: ScoreKind, *, greater_is_better: bool, needs_order: bool = False
+) -> Callable[[MetricFunction], MetricFunction]:
     """Return a decorator that registers a function under its own name and leaves it unchanged.
 
     A second function of one name raises `ValueError`.
@@ -40,24 +46,27 @@ def metric(kind: ScoreKind, *, greater_is_better: bool) -> Callable[[MetricFunct
     """
 
     def register(function: MetricFunction) -> MetricFunction:
-        METRICS.add(function.__name__, Metric(function.__name__, kind, function, greater_is_better))
+        METRICS.add(function.__name__, Metric(function.__name__, kind, function, greater_is_better, needs_order))
         return function
 
     return register
 
 
-def metrics_of(kind: ScoreKind) -> list[Metric]:
+def metrics_of(kind: ScoreKind, *, ordered: bool = False) -> list[Metric]:
     """Return the metrics of score tables of one kind, in order of registration.
+
+    Those that need an order of the classes are among them where the classes are `ordered`.
 
     >>> import voxbench.metrics
     >>> [entry.name for entry in metrics_of(ScoreKind.TEXT)]
     ['wer', 'cer']
     """
-    return [METRICS[name] for name in METRICS if METRICS[name].kind is kind]
+    entries = [METRICS[name] for name in METRICS if METRICS[name].kind is kind]
+    return [entry for entry in entries if ordered or not entry.needs_order]
 
 
-def measure(kind: ScoreKind, *columns: Any) -> tuple[dict[str, float], dict[str, str]]:
-    """Compute every metric of `kind` on the columns of a score table.
+def measure(kind: ScoreKind, *columns: Any, ordered: bool = False) -> tuple[dict[str, float], dict[str, str]]:
+    """Compute every metric of `kind` on the columns of a score table; `ordered` as in `metrics_of`.
 
     Returns the values by name, and for each metric that is undefined here the reason by name.
     Unsound input raises `InputError` as the single metrics do.
@@ -70,7 +79,7 @@ def measure(kind: ScoreKind, *columns: Any) -> tuple[dict[str, float], dict[str,
     """
     values: dict[str, float] = {}
     undefined: dict[str, str] = {}
-    for entry in metrics_of(kind):
+    for entry in metrics_of(kind, ordered=ordered):
         try:
             values[entry.name] = entry.function(*columns)
         except UndefinedError as error:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from voxbench.artifacts import read_json
 from voxbench.reporting.probes import CLUES
+from voxbench.reporting.scored import people
 from voxbench.schema import GENDERS, Split, age_group
 from voxbench.tasks import Task
 
@@ -75,6 +76,8 @@ def _facts(rows: pd.DataFrame) -> pd.DataFrame:
         from_years = facts["age_years"].astype(float).map(age_group, na_action="ignore").astype(object)
         stated = facts["age_group"].astype(object) if "age_group" in facts else from_years
         facts["age_group"] = stated.where(stated.notna(), from_years)
+    if "speakers" in rows:
+        facts["speakers"] = rows["speakers"]
     return facts
 
 
@@ -90,13 +93,14 @@ def _sizes(labelled: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
     for split in Split:
         for each in words:
             own = labelled[(labelled["split"] == split) & (word == each)]
-            sizes.append((str(split), each, len(own), own["speaker"].nunique()))
+            sizes.append((str(split), each, len(own), people(own)))
     return pd.DataFrame(sizes, columns=["split", "class", "clips", "speakers"])
 
 
 def _totals(labelled: pd.DataFrame, task: Task) -> pd.DataFrame:
     groups = labelled.groupby("split")
-    totals = pd.DataFrame({"clips": groups.size(), "speakers": groups["speaker"].nunique()})
+    heard = pd.Series({split: people(own) for split, own in groups}, dtype=int)
+    totals = pd.DataFrame({"clips": groups.size(), "speakers": heard})
     totals["hours"] = groups["seconds"].sum() / 3600
     if not task.classes:
         totals = totals.join(groups["target"].agg(low="min", median="median", high="max"))

@@ -33,7 +33,7 @@ from voxbench.reporting.groups import group_errors
 from voxbench.reporting.probes import Probe, Probes, probes
 from voxbench.reporting.published import published_figures
 from voxbench.reporting.quantities import NARROW_SPACE, counted
-from voxbench.reporting.scored import AUC, Bootstrap, Bounded, Scored
+from voxbench.reporting.scored import AUC, Bootstrap, Bounded, Scored, people
 from voxbench.tasks import Task
 
 __all__ = ["AUC", "Evidence", "Finalist", "Question", "Scored", "Sources", "Spread", "gather"]
@@ -80,7 +80,8 @@ class Evidence:
         selects.
         """
         unfit = {TOP_2 if len(self.task.classes) == 2 else AUC, BRIER} - {self.metric.name}
-        shown = [metric for metric in metrics_of(self.task.score_kind) if metric.name not in unfit]
+        metrics = metrics_of(self.task.score_kind, ordered=self.task.ordered)
+        shown = [metric for metric in metrics if metric.name not in unfit]
         return sorted(shown, key=lambda metric: metric.name != self.metric.name)
 
     @property
@@ -121,7 +122,7 @@ class Evidence:
     @cached_property
     def speakers(self) -> int:
         """Return the number of speakers of the test rows."""
-        return len(set(self.finalists[0].tuned.speakers))
+        return people(self.finalists[0].tuned.rows)
 
     @cached_property
     def ranked(self) -> list[Finalist]:

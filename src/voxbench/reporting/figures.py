@@ -24,6 +24,7 @@ from voxbench.reporting.figures_comparisons import (
     seeds_figure,
     variants_figure,
 )
+from voxbench.reporting.figures_costs import costs_figure
 from voxbench.reporting.figures_values import age_figure, estimates_figure
 from voxbench.reporting.panels import confusion_cells, confusion_size, reliability_axes, reliability_line, roc_axes
 from voxbench.reporting.quantities import counted, quantity
@@ -44,6 +45,7 @@ def figures_of(evidence: Evidence) -> dict[str, Figure]:
         make += [confusion_figure, *([roc_figure] if len(evidence.task.classes) == 2 else []), reliability_figure]
     make += [groups_figure] if len(evidence.groups) else []
     make += [variants_figure] if len(evidence.variants) else []
+    make += [] if evidence.inherited else [costs_figure]
     return {figure.name: figure for figure in (each(evidence) for each in [*make, curves_figure])}
 
 

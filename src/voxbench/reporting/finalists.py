@@ -105,7 +105,10 @@ def read_finalist(
         best_epoch=job["best_epoch"],
         tuned=tuned,
         bounds=bound(model, tuned),
-        spreads={each.name: _spread(each.name, repeats, bound.settings.level) for each in metrics_of(task.score_kind)},
+        spreads={
+            each.name: _spread(each.name, repeats, bound.settings.level)
+            for each in metrics_of(task.score_kind, ordered=task.ordered)
+        },
     )
 
 

@@ -19,6 +19,7 @@ from voxbench.reporting.figures_cross import cross_figures
 from voxbench.reporting.quantities import counted, p_equation, quantity, visible
 from voxbench.reporting.table import Table
 from voxbench.reporting.tables import significance_table, trials_table
+from voxbench.reporting.tables_counts import counts_table
 from voxbench.reporting.tables_data import excluded_table, funnel_rows, leakage_words, splits_table
 from voxbench.reporting.tables_decisions import decision_tables
 from voxbench.reporting.tables_overview import cross_table, overview_table
@@ -29,7 +30,7 @@ from voxbench.reporting.templates import Drawn, drawn, template
 from voxbench.reporting.verdict import Verdict, judge, lead_of
 
 # The part of a chapter where a figure is shown; one that is not named here is shown with the networks.
-PARTS = {"seeds": "result", "differences": "result", "variants": "variants", "groups": "groups"}
+PARTS = {"seeds": "result", "differences": "result", "variants": "variants", "groups": "groups", "costs": "trials"}
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Chapter:
     decisions: tuple[Table, ...]
     groups: Table
     classes: Table
+    counts: Table
     trials: Table | None
     inherited: str | None
     splits: Table
@@ -119,6 +121,7 @@ def chapter(evidence: Evidence, *, with_trials: bool) -> Chapter:
         decisions=decision_tables(evidence),
         groups=groups_table(evidence),
         classes=classes_table(evidence),
+        counts=counts_table(evidence),
         trials=trials_table(evidence) if with_trials else None,
         inherited=evidence.inherited,
         splits=splits_table(account, evidence.task.unit),

@@ -64,6 +64,7 @@ QUANTITIES = {
     "expected_calibration_error": replace(PERCENT, label="calibration error"),
     "matthews_correlation": Quantity("Matthews correlation", "", 1, 3),
     "log_loss": Quantity("log loss", "nats", 1, 3),
+    "class_distance": Quantity("distance", "classes", 1, 3),
     "brier": Quantity("Brier score", "", 1, 3),
     "roc_auc": Quantity("AUC", "", 1, 3),
     "mae": Quantity("MAE", "years", 1, 2),

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from voxbench.config import Report
-from voxbench.metrics import Interval, Metric, cluster_bootstrap, difference_of, measure, metrics_of
+from voxbench.metrics import Interval, Metric, difference_of, measure, metrics_of
+from voxbench.metrics.joint_clusters import joint_cluster_bootstrap
 from voxbench.schema import InputError, Split
 from voxbench.seeding import generator
 from voxbench.tasks import Task
@@ -65,9 +66,25 @@ class Scored:
         return errors
 
 
+def members_of(rows: pd.DataFrame) -> list[tuple[str, ...]]:
+    """Return who is heard in each row: its `speakers` where it has several, or its `speaker`."""
+    if "speakers" not in rows:
+        return [(name,) for name in rows["speaker"]]
+    several = rows["speakers"].notna()
+    return [
+        tuple(names) if there else (name,)
+        for name, names, there in zip(rows["speaker"], rows["speakers"], several, strict=True)
+    ]
+
+
+def people(rows: pd.DataFrame) -> int:
+    """Return how many people are heard in some rows."""
+    return len({name for names in members_of(rows) for name in names})
+
+
 def score(task: Task, truth: np.ndarray, scores: np.ndarray, rows: pd.DataFrame) -> Scored:
     """Measure what a system says of N rows."""
-    values, undefined = measure(task.score_kind, truth, scores)
+    values, undefined = measure(task.score_kind, truth, scores, ordered=task.ordered)
     return Scored(truth, scores, rows, values, undefined)
 
 
@@ -128,9 +145,9 @@ class Bootstrap:
         purpose: tuple[str, ...],
     ) -> Bounded:
         try:
-            interval = cluster_bootstrap(
+            interval = joint_cluster_bootstrap(
                 statistic,
-                scored.speakers,
+                members_of(scored.rows),
                 scored.truth,
                 *scores,
                 resamples=self.settings.resamples,

@@ -59,7 +59,7 @@ def trials_table(evidence: Evidence) -> Table:
     valid = evidence.account.totals.loc[Split.VALID]
     clips = int(valid.clips)
     shown = quantity(evidence.selected_by.name, clips)
-    known = {"family", "trial", "model", "state", "parameters", "epochs", "initial"}
+    known = {"family", "trial", "model", "state", "parameters", "multiply_adds", "epochs", "initial"}
     settings = [name for name in evidence.trials if name not in known and not name.startswith("valid_")]
     words = ["model", "family", "state", *(["initial"] if "initial" in evidence.trials else [])]
     order = ["family", column, "valid_loss"]
@@ -80,13 +80,14 @@ def trials_table(evidence: Evidence) -> Table:
         says=(
             f"All {counted(len(rows), 'trial')} of stage 1, one training run each, at its epoch of lowest validation "
             f"loss{f' ({whole})' if whole else heard}. No test row was read. Marked rows are the finalists; "
-            "only complete trials can win, and a single run has no spread."
+            "only complete trials can win, and a single run has no spread. Multiply-adds are those of one crop."
         ),
         columns=(
             *("started from" if name == "initial" else name for name in words),
             "trial",
             *(name.replace("_", " ") for name in settings),
-            *("epochs", "parameters", f"validation {shown.heading}", f"validation loss ({loss_unit(evidence)})"),
+            *("epochs", "parameters", "million multiply-adds"),
+            *(f"validation {shown.heading}", f"validation loss ({loss_unit(evidence)})"),
         ),
         words=len(words),
         rows=tuple(rows),
@@ -105,6 +106,7 @@ def _trial_cells(trial: dict[str, float], settings: list[str], column: str, show
         *(f"{trial[name]:.3g}" for name in settings),
         count(int(trial["epochs"])),
         count(int(trial["parameters"])),
+        decimal(trial["multiply_adds"] / 1e6, 2),
         shown.number(trial[column]),
         decimal(trial["valid_loss"], 3),
     )

@@ -1,7 +1,4 @@
-"""From the bytes of a recording to scores, by the path that evaluation takes, rounding included.
-
-Legend of shape letters: T frames, F bins, K crops.
-"""
+"""From the bytes of a recording to scores, by the path that evaluation takes, rounding included."""
 
 from __future__ import annotations
 
@@ -15,8 +12,8 @@ from safetensors.torch import load_file
 
 from voxbench.audio import clean, decode_audio
 from voxbench.evaluation.decisions import NO_VERDICT, Verdict, detection_scores, read_decision, undecidable
-from voxbench.features.dataset import EvenCrops, cut
-from voxbench.features.extraction import build_front_end, extract
+from voxbench.features.dataset import EvenCrops, cut, frames_of
+from voxbench.features.extraction import build_front_end, network_input
 from voxbench.features.store import dequantize, quantize
 from voxbench.models import spec
 from voxbench.serving.bundle import WEIGHTS, read_bundle
@@ -54,15 +51,20 @@ class Predictor:
             self.bundle.model, self.task, self.bundle.training, self.bundle.trainable, statistics, initial=None
         ).eval()
         self.network.load_state_dict(weights)
-        self.crop_frames = int(self.bundle.training.crop_seconds * 1000 / self.bundle.features.hop_ms)
+        self.crop_frames = frames_of(
+            self.kind,
+            self.bundle.training.crop_seconds,
+            self.bundle.features.hop_ms,
+            self.bundle.cleaning.sample_rate_hz,
+        )
 
     def __call__(self, source: bytes) -> Prediction:
         """Return the prediction for a recording (wav, flac, mp3, ogg, m4a, SPHERE bytes); `AudioError` says why not."""
         cleaning = self.bundle.cleaning
         cleaned = clean(*decode_audio(source, max_seconds=cleaning.max_seconds), cleaning)
-        features_TF = extract(self.front_end, dequantize(*quantize(cleaned.wave)))[self.kind]
+        values = network_input(self.front_end, dequantize(*quantize(cleaned.wave)), self.kind)
         places = EvenCrops(1, self.bundle.training.evaluation_crops).places
-        crops = np.stack([cut(features_TF, place, self.crop_frames) for place in places])
+        crops = np.stack([cut(values, place, self.crop_frames) for place in places])
         with torch.inference_mode():
             outputs = self.network(torch.from_numpy(crops))
         scores = {name: float(values[0]) for name, values in self.task.scores(outputs[None]).items()}

@@ -2,7 +2,8 @@
 
 Outputs in `data/features/CORPUS`: `spectrogram/shard-*.arrow`, `cepstra/shard-*.arrow` and `features.json`, which
 gives the corpus's licence and for each kind its digest, frame rate, and per-bin statistics. Statistics see training
-rows alone; a corpus made for evaluation has none.
+rows alone; a corpus made for evaluation has none. Waves are stored nowhere but in the prepared audio; their entry gives
+its digest, with mean 0 and deviation 1, to which cleaning has brought every recording by itself.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import torch
 from voxbench.artifacts import digest, files_digest, package_digest, write_json
 from voxbench.config import Corpus, Parallel
 from voxbench.features.extraction import build_front_end, extract
+from voxbench.features.mixed import open_store
 from voxbench.features.store import RaggedStore, ShardWriter, dequantize, read_notes
 from voxbench.progress import Progress
 from voxbench.schema import InputError, InputKind, Split
@@ -33,8 +35,8 @@ def features(workspace: Workspace, name: str) -> None:
     corpus, parallel = workspace.params.corpus(name), workspace.params.parallel
     prepared, folder = workspace.prepared(name), workspace.features(name)
     if not (prepared / "manifest.parquet").is_file():
-        place = prepared.relative_to(workspace.root)
-        raise InputError(f"no {place}/manifest.parquet: run `dvc repro prepare@{name}` first")
+        place, stage = prepared.relative_to(workspace.root), "mix" if name in workspace.params.mixtures else "prepare"
+        raise InputError(f"no {place}/manifest.parquet: run `dvc repro {stage}@{name}` first")
     build_front_end(corpus.features, corpus.cleaning.sample_rate_hz)
     shards = sorted(prepared.glob("shard-*.arrow"))
     (folder / "features.json").unlink(missing_ok=True)
@@ -45,7 +47,9 @@ def features(workspace: Workspace, name: str) -> None:
         for rows in spread(extract_shard, ((shard, corpus, folder) for shard in shards), parallel):
             progress.advance(f"{rows} recordings")
     training = pq.read_table(prepared / "manifest.parquet", columns=["id"], filters=[("split", "=", str(Split.TRAIN))])
-    about = {kind: _describe(folder / kind, set(training["id"].to_pylist()), corpus, parallel) for kind in KINDS}
+    ids = set(training["id"].to_pylist())
+    about = {kind: _describe(folder / kind, ids, corpus, parallel) for kind in KINDS}
+    about[InputKind.WAVE] = _describe_waves(prepared, ids, corpus)
     write_json(folder / "features.json", {"licence": corpus.licence, **about})
 
 
@@ -56,7 +60,7 @@ def extract_shard(shard: Path, corpus: Corpus, folder: Path) -> int:
     key = digest([sources, corpus.features.model_dump(mode="json")])
     paths = {kind: folder / kind / shard.name for kind in KINDS}
     missing = {kind: path for kind, path in paths.items() if read_notes(path).get("key") != key}
-    store = RaggedStore(shard.parent, shard.name)
+    store = open_store(shard.parent, shard.name)
     if not missing:
         return len(store)
     front_end = build_front_end(corpus.features, corpus.cleaning.sample_rate_hz)
@@ -102,4 +106,15 @@ def _describe(folder: Path, training_ids: set[str], corpus: Corpus, parallel: Pa
         "bins": RaggedStore(folder).width,
         "hop_ms": corpus.features.hop_ms,
         "digest": digest([files_digest(shards, folder), sorted(training_ids)]),
+    }
+
+
+def _describe_waves(prepared: Path, training_ids: set[str], corpus: Corpus) -> dict[str, Any]:
+    """Return what `_describe` returns, of the prepared audio itself: one bin, and a frame for each sample."""
+    return {
+        "mean": [0.0] if training_ids else None,
+        "std": [1.0] if training_ids else None,
+        "bins": 1,
+        "hop_ms": 1000 / corpus.cleaning.sample_rate_hz,
+        "digest": digest([files_digest(sorted(prepared.glob("shard-*.arrow")), prepared), sorted(training_ids)]),
     }

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from voxbench.artifacts import read_json
 from voxbench.config import Benchmark, Study, Training
 from voxbench.features.augmentation import check
-from voxbench.metrics import METRICS
-from voxbench.schema import InputError
+from voxbench.metrics import METRICS, metrics_of
+from voxbench.models import spec
+from voxbench.schema import InputError, InputKind
 from voxbench.stages.workspace import Workspace
 from voxbench.tasks import tasks
 from voxbench.training.data import AudioSource
@@ -23,7 +25,8 @@ def source(workspace: Workspace, task: str, corpus: str, split_column: str) -> S
     """Return where the data of a task on a corpus lies; an unknown task is refused here."""
     features = workspace.features(corpus) / "features.json"
     if not features.is_file():
-        raise InputError(f"no {features.relative_to(workspace.root)}: run `dvc repro features@{corpus}` first")
+        stage = "mix-features" if corpus in workspace.params.mixtures else "features"
+        raise InputError(f"no {features.relative_to(workspace.root)}: run `dvc repro {stage}@{corpus}` first")
     row = workspace.params.corpus(corpus)
     return Source(
         task=tasks[task].name,
@@ -38,22 +41,47 @@ def source(workspace: Workspace, task: str, corpus: str, split_column: str) -> S
 def check_learning(workspace: Workspace, row: Benchmark | Study, training: Training) -> None:
     """Refuse, before anything is trained, what cannot work with the row's task and corpus.
 
-    That is a metric of another kind of score, a balance without classes, and augmentation beyond the audio's rate.
+    That is a metric of another kind of score or of classes in order, a balance without classes, and augmentation
+    beyond the audio's rate or of features that a network on waves does not see.
     """
     task, metric = row.task, row.metric
     sample_rate_hz = workspace.params.corpus(row.corpus).cleaning.sample_rate_hz
     check(training.augmentation, sample_rate_hz, training.crop_seconds)
+    _check_masks(training, row.models if isinstance(row, Study) else _finalists_of(workspace, row))
     kind = tasks[task].score_kind
+    known = [each.name for each in metrics_of(kind, ordered=tasks[task].ordered)]
     if METRICS[metric].kind is not kind:
-        known = ", ".join(name for name in METRICS if METRICS[name].kind is kind)
-        raise InputError(f"metric {metric!r} is not for {kind} scores, which task {task!r} has: choose one of {known}")
+        raise InputError(
+            f"metric {metric!r} is not for {kind} scores, which task {task!r} has: choose one of {', '.join(known)}"
+        )
+    if metric not in known:
+        raise InputError(
+            f"metric {metric!r} needs classes in an order, and those of task {task!r} have none: choose one of "
+            f"{', '.join(known)}"
+        )
     if training.balance != "none" and not tasks[task].classes:
         raise InputError(f"training.balance is {training.balance!r}, but task {task!r} has no classes: set it to none")
 
 
+def _check_masks(training: Training, models: Sequence[str]) -> None:
+    waves = [model for model in models if spec(model).input_kind is InputKind.WAVE]
+    if training.augmentation.masks and waves:
+        raise InputError(
+            f"training.augmentation has mask_seconds or mask_fraction, which hide stripes of features, but {waves[0]} "
+            "reads the wave: set both to null, or leave the networks on waves out"
+        )
+
+
+def _finalists_of(workspace: Workspace, row: Benchmark) -> list[str]:
+    return [finalist["model"] for finalist in _selection(workspace, row.select_from)["finalists"]]
+
+
 def read_selection(workspace: Workspace, benchmark: str) -> dict[str, Any]:
     """Return the `selection.json` that a benchmark takes its finalists from."""
-    study = workspace.params.benchmark(benchmark).select_from
+    return _selection(workspace, workspace.params.benchmark(benchmark).select_from)
+
+
+def _selection(workspace: Workspace, study: str) -> dict[str, Any]:
     path = workspace.results(study, "select") / "selection.json"
     if not path.is_file():
         raise InputError(f"no {path.relative_to(workspace.root)}: run `dvc repro select@{study}` first")

@@ -27,8 +27,9 @@ from voxbench.training.search import Search, Trial, families, winners
 def select(workspace: Workspace, name: str) -> None:
     """Search the candidates of study `name`; trials finished by an interrupted run are kept."""
     params = workspace.params
-    selection, study = params.selection, params.study(name)
-    check_learning(workspace, study, params.training)
+    study, searching = params.study(name), params.searching(name)
+    training, selection = searching.training, searching.selection
+    check_learning(workspace, study, training)
     base = _base_job(workspace, study, name)
     searches = [
         Search(family, models, study.trials[family], selection, base, workspace.journal(name, family))
@@ -39,7 +40,7 @@ def select(workspace: Workspace, name: str) -> None:
         return run_jobs(jobs, params.parallel.workers)
 
     trials: list[Trial] = []
-    settings = {"training": params.training, "selection": selection, "study": study}
+    settings = {"training": training, "selection": selection, "study": study}
     with (
         open_stage(workspace.root, name, "select", settings) as stage,
         Progress(f"select {name}", sum(study.trials.values())) as progress,
@@ -60,12 +61,12 @@ def select(workspace: Workspace, name: str) -> None:
 
 
 def _base_job(workspace: Workspace, study: Study, name: str) -> Job:
-    params = workspace.params
-    schedule, per_class = params.selection.schedule, params.selection.train_per_class
+    searching = workspace.params.searching(name)
+    training, selection = searching.training, searching.selection
     return Job(
         folder=workspace.results(name, "select"),
         source=source(workspace, study.task, study.corpus, SPLIT),
-        recipe=Recipe(study.models[0], params.training, schedule, params.training.seed, per_class),
+        recipe=Recipe(study.models[0], training, selection.schedule, training.seed, selection.train_per_class),
         metric=study.metric,
         scored=(Split.VALID,),
         keep_weights=False,
@@ -79,7 +80,8 @@ def _finish(workspace: Workspace, name: str, study: Study, trials: list[Trial]) 
     rows = [
         {"family": trial.family, "trial": trial.number, "model": trial.finished.job.recipe.model}
         | trial.settings
-        | {"state": trial.state, "parameters": trial.finished.parameters, "initial": trial.finished.initial}
+        | {"state": trial.state, "parameters": trial.finished.parameters}
+        | {"multiply_adds": trial.finished.multiply_adds, "initial": trial.finished.initial}
         | {"epochs": len(trial.finished.history)}
         | {column: value for column, value in trial.finished.best.items() if column.startswith("valid_")}
         for trial in trials

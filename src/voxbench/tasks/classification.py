@@ -5,7 +5,8 @@ Legend of shape letters: B batch, D embedding, C classes, K crops of one recordi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,12 +16,23 @@ from torch import Tensor, nn
 from voxbench.schema import AGE_GROUPS, GENDERS, InputError, ScoreKind
 from voxbench.tasks.registry import Loss, Task, tasks
 
+Words = Callable[[pd.DataFrame], pd.Series]
 
-def classification(name: str, column: str, classes: tuple[str, ...], subject: str) -> Task:
-    """Return a task that predicts the manifest's `column`, with classes numbered in the order given."""
+
+def column(name: str) -> Words:
+    """Return a function that reads the words of a column; a manifest without it says nothing of any row."""
+
+    def words(manifest: pd.DataFrame) -> pd.Series:
+        return manifest[name] if name in manifest else pd.Series(None, manifest.index, dtype=object)
+
+    return words
+
+
+def classification(name: str, words: Words, classes: tuple[str, ...], subject: str) -> Task:
+    """Return a task that predicts the `words` of a manifest's rows, with classes numbered in the order given."""
 
     def targets(manifest: pd.DataFrame) -> np.ndarray:
-        return manifest[column].map({word: number for number, word in enumerate(classes)}).to_numpy(np.int64)
+        return words(manifest).map({word: number for number, word in enumerate(classes)}).to_numpy(np.int64)
 
     def loss(training_targets: np.ndarray, balanced: bool) -> Loss:
         if not balanced:
@@ -42,12 +54,14 @@ def classification(name: str, column: str, classes: tuple[str, ...], subject: st
         classes=classes,
         unit="",
         score_columns=tuple(f"p_{word}" for word in classes),
-        labelled=lambda manifest: manifest[column].isin(classes).to_numpy(),
+        labelled=lambda manifest: words(manifest).isin(classes).to_numpy(),
         targets=targets,
         head=lambda size, dropout, _: nn.Sequential(nn.Dropout(dropout), nn.Linear(size, len(classes))),
         loss=loss,
         scores=scores,
         answer=answer,
+        ordered=False,
+        counts={},
     )
 
 
@@ -64,5 +78,6 @@ def class_weights(targets: np.ndarray, classes: tuple[str, ...]) -> Tensor:
     return torch.tensor(len(targets) / (len(classes) * counts), dtype=torch.float32)
 
 
-tasks.add("gender", classification("gender", "gender", GENDERS, subject="gender"))
-tasks.add("age_group", classification("age_group", "age_group", AGE_GROUPS, subject="age"))
+tasks.add("gender", classification("gender", column("gender"), GENDERS, subject="gender"))
+_ages = classification("age_group", column("age_group"), AGE_GROUPS, subject="age")
+tasks.add("age_group", replace(_ages, ordered=True))

@@ -28,6 +28,9 @@ class Task:
     from `(training targets, whether classes weigh the same)`; it maps `(outputs, targets)` to a scalar. `scores` maps
     outputs `(N, K, ...)` to the `score_columns` of the score table, combining the crops of a recording. `answer` says
     in a word what one row of scores means.
+
+    `ordered` says that the classes stand in an order, so that a near miss is better than a far one. `counts` names what
+    a class counts, if it counts anything, and has for each such name the number in each class.
     """
 
     name: str
@@ -42,6 +45,8 @@ class Task:
     loss: Callable[[np.ndarray, bool], Loss]
     scores: Callable[[Tensor], dict[str, np.ndarray]]
     answer: Callable[[Mapping[str, float]], str]
+    ordered: bool
+    counts: Mapping[str, tuple[int, ...]]
 
 
 tasks: Registry[Task] = Registry("task")

@@ -65,6 +65,8 @@ def value(name: str, column: str, unit: str, subject: str) -> Task:
         loss=loss,
         scores=scores,
         answer=answer,
+        ordered=False,
+        counts={},
     )
 
 

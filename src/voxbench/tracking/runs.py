@@ -58,10 +58,12 @@ class StageRun:
         )
         params = _flat({"training": recipe.training, "schedule": recipe.schedule})
         params |= {"model": recipe.model, "seed": str(recipe.seed), "parameters": str(finished.parameters)}
+        params["multiply_adds"] = str(finished.multiply_adds)
         numbers |= {f"best/{key}": value for key, value in finished.best.items() if key != "epoch"}
         numbers["best/epoch"] = finished.best_epoch
         if finished.seconds is not None:
             numbers["time/seconds"] = finished.seconds
+            numbers["time/seconds_per_epoch"] = finished.seconds / len(finished.history)
         self._log(run.info.run_id, params, _curve(finished) + _points(numbers))
         for name in ("history.csv", "scores.parquet"):
             self.client.log_artifact(run.info.run_id, str(finished.job.folder / name))

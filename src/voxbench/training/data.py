@@ -11,9 +11,10 @@ import pandas as pd
 from voxbench.artifacts import digest, read_json
 from voxbench.config import Augmentation, Features
 from voxbench.features.augmentation import AugmentedCrops
-from voxbench.features.dataset import CropDataset
+from voxbench.features.dataset import CropDataset, frames_of
 from voxbench.features.extraction import build_front_end
-from voxbench.features.store import RaggedStore
+from voxbench.features.mixed import open_store
+from voxbench.features.store import RaggedStore, Store
 from voxbench.schema import InputError, InputKind, Split
 from voxbench.seeding import generator
 from voxbench.tasks import Task
@@ -31,12 +32,15 @@ class AudioSource:
 
 @dataclass(frozen=True)
 class BenchmarkData:
-    """`rows` is the manifest's labelled part; `mean` and `std` `(F,)` are those of the training rows' features."""
+    """`rows` is the manifest's labelled part, `store` what its crops are cut from: features, or the audio itself.
+
+    `mean` and `std` `(F,)` are those of the training rows' features. A crop of a wave has samples for frames.
+    """
 
     task: Task
     kind: InputKind
     rows: pd.DataFrame
-    store: RaggedStore
+    store: Store
     audio: AudioSource
     mean: np.ndarray
     std: np.ndarray
@@ -70,7 +74,7 @@ class BenchmarkData:
 
     def altered(self, crops: CropDataset, augmentation: Augmentation, seed: int) -> AugmentedCrops:
         """Return the rows of `crops`, their features computed anew from altered recordings."""
-        prepared = RaggedStore(self.audio.prepared)
+        prepared = open_store(self.audio.prepared)
         front_end = build_front_end(self.audio.front_end, self.audio.sample_rate_hz)
         return AugmentedCrops(crops, prepared, front_end, self.kind, augmentation, seed)
 
@@ -94,11 +98,11 @@ def load_data(
         task=task,
         kind=kind,
         rows=rows,
-        store=RaggedStore(features / kind),
+        store=open_store(audio.prepared) if kind is InputKind.WAVE else RaggedStore(features / kind),
         audio=audio,
         mean=np.array(about["mean"], dtype=np.float32),
         std=np.array(about["std"], dtype=np.float32),
-        crop_frames=int(crop_seconds * 1000 / audio.front_end.hop_ms),
+        crop_frames=frames_of(kind, crop_seconds, audio.front_end.hop_ms, audio.sample_rate_hz),
         features_digest=identity,
     )
 

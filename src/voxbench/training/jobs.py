@@ -29,11 +29,13 @@ from safetensors.torch import save_file
 from voxbench.artifacts import digest, package_digest, read_json, write_json
 from voxbench.features.dataset import evaluation_loader
 from voxbench.models import spec
+from voxbench.models.cost import multiply_adds
 from voxbench.models.pretrained import Initial, initial_weights, origin
 from voxbench.schema import InputError, Split
 from voxbench.tasks import tasks
 from voxbench.training.data import AudioSource, BenchmarkData, load_data
 from voxbench.training.fit import Fitted, Recipe, fit
+from voxbench.training.network import Network
 from voxbench.training.pruning import FrozenHistory
 from voxbench.training.scoring import predict, score_table
 from voxbench.workers import KEEP_FREED_MEMORY
@@ -78,12 +80,16 @@ class Job:
 
 @dataclass(frozen=True)
 class Finished:
-    """One training run that is done; `seconds` is None where an earlier run did it."""
+    """One training run that is done; `seconds` is None where an earlier run did it.
+
+    `multiply_adds` are those of the network for one crop.
+    """
 
     job: Job
     best_epoch: int
     pruned: bool
     parameters: int
+    multiply_adds: int
     initial: str
     features_digest: str
     seconds: float | None
@@ -186,6 +192,7 @@ def _train(job: Job, wanted: str) -> Finished:
         "best_epoch": fitted.best_epoch,
         "pruned": fitted.pruned,
         "parameters": sum(parameter.numel() for parameter in fitted.network.parameters()),
+        "multiply_adds": _multiply_adds(fitted.network, data),
         "initial": origin(job.recipe.model, job.recipe.training.weights),
         "features_digest": data.features_digest,
     }
@@ -195,6 +202,11 @@ def _train(job: Job, wanted: str) -> Finished:
         shutil.rmtree(job.folder)
     partial.rename(job.folder)
     return Finished(job, **summary, seconds=time.monotonic() - started)
+
+
+def _multiply_adds(network: Network, data: BenchmarkData) -> int:
+    crop_1FC = torch.zeros(1, len(data.mean), data.crop_frames, device=network.mean_F1.device)
+    return multiply_adds(network, crop_1FC)
 
 
 def _write_scores(job: Job, data: BenchmarkData, fitted: Fitted, folder: Path) -> None:

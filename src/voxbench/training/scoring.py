@@ -40,6 +40,7 @@ def score_values(task: Task, table: pd.DataFrame) -> np.ndarray:
 
 
 def evaluate(task: Task, table: pd.DataFrame) -> dict[str, float | None]:
-    """Return every metric of the task's score kind; None where the metric is undefined on this table."""
-    values, undefined = measure(task.score_kind, table["truth"].to_numpy(), score_values(task, table))
+    """Return every metric of the task's score kind and order; None where the metric is undefined on this table."""
+    columns = table["truth"].to_numpy(), score_values(task, table)
+    values, undefined = measure(task.score_kind, *columns, ordered=task.ordered)
     return {**values, **dict.fromkeys(undefined)}

@@ -1,0 +1,78 @@
+"""The figure of what a network costs: the trials of the benchmark's own study by size and by work.
+
+Work is counted in multiply-adds (`voxbench.models.cost`) and not in seconds: what stages write holds no times, so that
+equal runs give equal files. MLflow has the seconds of every run and of each of its epochs.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pandas as pd
+from matplotlib.figure import FigureBase
+
+from voxbench.reporting.drawing import PAPER, Figure, legend_above, look
+from voxbench.reporting.evidence import Evidence
+from voxbench.reporting.figures_comparisons import axis_words
+from voxbench.reporting.quantities import counted, quantity
+from voxbench.schema import Split
+
+COSTS = {"parameters": "parameters", "multiply_adds": "multiply-adds for one crop"}
+
+
+def costs_figure(evidence: Evidence) -> Figure:
+    """Draw every trial's validation metric against its parameters and against its multiply-adds."""
+    shown, drawn = quantity(evidence.selected_by.name, _clips(evidence)), _measured(evidence)
+    lost = len(evidence.trials) - len(drawn)
+    return Figure(
+        name="costs",
+        title=f"Validation {shown.label} and what it costs",
+        says=(
+            f"A dot is one of {counted(len(evidence.trials), 'trial')} of stage 1 at its epoch of lowest validation "
+            f"loss, on {counted(_clips(evidence), 'validation clip')}; hollow: pruned. The finalists are named. "
+            "Multiply-adds are the products that are added up in convolutions, linear layers and LSTMs; unlike "
+            "seconds, which are in MLflow, they do not depend on the machine."
+            + (f" {counted(lost, 'trial')} without a value: not drawn." if lost else "")
+        ),
+        panels=tuple(partial(_costs, evidence, cost) for cost in COSTS),
+        width=4.0,
+        height=3.6,
+    )
+
+
+def _clips(evidence: Evidence) -> int:
+    return int(evidence.account.totals.loc[Split.VALID, "clips"])
+
+
+def _measured(evidence: Evidence) -> pd.DataFrame:
+    return evidence.trials[evidence.trials[f"valid_{evidence.selected_by.name}"].notna()]
+
+
+def _costs(evidence: Evidence, cost: str, part: FigureBase) -> None:
+    axes, column = part.subplots(), f"valid_{evidence.selected_by.name}"
+    shown, drawn = quantity(evidence.selected_by.name, _clips(evidence)), _measured(evidence)
+    for number, (family, trials) in enumerate(drawn.groupby("family", sort=False)):
+        color, marker, _ = look(number)
+        for state, own in trials.groupby(trials["state"] == "complete", sort=False):
+            face = color if state else PAPER
+            axes.scatter(
+                own[cost], shown.factor * own[column], s=26, marker=marker, color=face, edgecolors=color, zorder=3
+            )
+        axes.plot([], [], color=color, marker=marker, linestyle="", markersize=5, label=str(family))
+    for number, row in enumerate(_named(evidence, drawn).sort_values(cost, kind="stable").to_dict("records")):
+        place = (float(row[cost]), shown.factor * float(row[column]))
+        # By turns above and below, since names are wider than the dots are apart.
+        offset = (0, 5) if number % 2 == 0 else (0, -12)
+        axes.annotate(str(row["model"]), place, offset, textcoords="offset points", ha="center", fontsize=7.5)
+    axes.set_xscale("log")
+    axes.margins(x=0.18, y=0.14)
+    axes.set_xlabel(COSTS[cost])
+    axes.set_ylabel(f"validation {axis_words(evidence.selected_by, _clips(evidence))}")
+    legend_above(axes)
+
+
+def _named(evidence: Evidence, drawn: pd.DataFrame) -> pd.DataFrame:
+    """Return the best complete trial of each finalist."""
+    won = drawn[(drawn["state"] == "complete") & drawn["model"].isin([each.model for each in evidence.finalists])]
+    column, ascending = f"valid_{evidence.selected_by.name}", not evidence.selected_by.greater_is_better
+    return won.sort_values(column, ascending=ascending, kind="stable").drop_duplicates("model")
