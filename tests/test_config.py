@@ -83,6 +83,13 @@ def test_a_wrong_value_is_shown_with_what_was_expected(tmp_path, section, change
         ({"probability": 1.5}, "training.augmentation.probability: Input should be less than or equal to 1"),
         ({"mask_fraction": 1.0}, "training.augmentation.mask_fraction: Input should be less than 1"),
         ({"mask_seconds": 0}, "training.augmentation.mask_seconds: Input should be greater than 0"),
+        ({"babble_snr_db": [5, 10]}, "training.augmentation: babble_snr_db and babble_voices belong together"),
+        ({"babble_voices": [3, 5]}, "training.augmentation: babble_snr_db and babble_voices belong together"),
+        ({"babble_snr_db": [5, 10], "babble_voices": [5, 3]}, "babble_voices are [5, 3], expected the lower number"),
+        ({"speed_speakers": [0.9, 0.9]}, "speed_speakers are [0.9, 0.9], expected different speeds, none of them 1"),
+        ({"speed_speakers": [1.0, 1.1]}, "speed_speakers are [1.0, 1.1], expected different speeds, none of them 1"),
+        ({"speed_speakers": []}, "training.augmentation.speed_speakers: Tuple should have at least 1 item"),
+        ({"speed_speakers": [-1.0]}, "training.augmentation.speed_speakers.0: Input should be greater than 0"),
     ],
 )
 def test_a_wrong_augmentation_is_named(tmp_path, changes, message):

@@ -155,6 +155,14 @@ EVALUATE_OPTIONS = (
     Option("against-labels", "their labels; without it those of --labels", Path),
     Option("asv-scores", "scores of the speaker verifier, for the t-DCF", Path),
     Option("asv-rates", "a verifier by its published errors, such as asvspoof2019-la-eval", str),
+    Option("centre", "embeddings of other people, whose mean is subtracted from all", Path),
+    Option("cohort", "embeddings of other people, against whose means AS-norm normalises scores", Path),
+    Option("top", "how many of the cohort's speakers, the closest, count for AS-norm", int),
+    Option("plda", "embeddings of other people, on which a PLDA is fitted that takes the cosine's place", Path),
+    Option("plda-dimensions", "the dimensions that it keeps", int),
+    Option("plda-iterations", "how often its fit is improved", int),
+    Option("speakers", "lines `recording speaker` of these embeddings, where nothing else says it", Path),
+    Option("enrolments", "lines `template recording`: the enroll side of a trial names a template of its clips", Path),
 )
 COMMANDS = {
     "doctor": Command(

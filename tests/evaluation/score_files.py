@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from voxbench.evaluation.back_ends import NO_BACK_END
 from voxbench.evaluation.reading import ScoreRequest, read_scores
 from voxbench.schema import InputError, ScoreKind
 
@@ -18,9 +19,9 @@ def written(folder, name, content):
     return path
 
 
-def read(kind, scores, labels=None, columns=(), utterances=None, split=None, task=None):
+def read(kind, scores, labels=None, columns=(), utterances=None, split=None, task=None, back_end=NO_BACK_END):
     """Return the rows of a request."""
-    return read_scores(ScoreRequest(kind, scores, labels, tuple(columns), utterances, split, task))
+    return read_scores(ScoreRequest(kind, scores, labels, tuple(columns), utterances, split, task, back_end))
 
 
 def refused(kind, scores, labels=None, **options):

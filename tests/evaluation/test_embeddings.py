@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from evaluation.score_files import DETECTION, TRIALS, columns_of, read, refused, written
-from voxbench.evaluation import embeddings as module
+from voxbench.metrics import closeness
 
 NAMES = ["b/w/1.wav", "a/v/1.wav", "a/w/1.wav", "b/v/1.wav"]
 VECTORS = np.array([[0, 5], [3, 4], [6, 8], [1, 0]], dtype=np.float32)
@@ -46,7 +46,7 @@ def test_embeddings_that_no_trial_uses_are_counted(tmp_path):
 
 @pytest.mark.parametrize("block", [1, 2, 3, 1000])
 def test_blocks_change_nothing(tmp_path, monkeypatch, block):
-    monkeypatch.setattr(module, "BLOCK", block)
+    monkeypatch.setattr(closeness, "BLOCK", block)
     draws = np.random.default_rng(1)
     vectors = draws.normal(size=(20, 7)).astype(np.float32)
     pairs = [(enroll, test) for enroll in range(20) for test in range(20)]

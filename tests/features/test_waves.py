@@ -1,4 +1,4 @@
-"""Crops of waves: samples of the prepared audio itself, altered or not, to the last bit."""
+"""Crops of waves: samples of the prepared audio itself, to the last bit."""
 
 from types import SimpleNamespace
 
@@ -8,25 +8,13 @@ import torch
 
 from tiny import RATE_HZ, voice
 from voxbench.audio.cleaning import z_score
-from voxbench.config import Augmentation
-from voxbench.features.augmentation import AugmentedCrops, alter
-from voxbench.features.dataset import CropDataset, Cut, ShuffledCrops, cut, evaluation_loader, frames_of
+from voxbench.features.dataset import CropDataset, Cut, cut, evaluation_loader, frames_of
 from voxbench.features.extraction import network_input
 from voxbench.features.mixed import open_store
 from voxbench.features.store import dequantize, quantize, write_shard
 from voxbench.schema import InputError, InputKind
-from voxbench.seeding import generator
 
 SAMPLES, ROWS = 4000, (5, 0, 3)
-OFF = dict.fromkeys(
-    ("noise_snr_db", "reverberation_seconds", "speed", "low_pass_hz", "mask_seconds", "mask_fraction"), None
-)
-STEPS = {
-    "noise_snr_db": (5.0, 20.0),
-    "reverberation_seconds": (0.2, 0.5),
-    "speed": (0.9, 1.1),
-    "low_pass_hz": (2000.0, 6000.0),
-}
 # What a network on waves must not ask for.
 FRONT_END = SimpleNamespace(settings=SimpleNamespace(sample_rate_hz=RATE_HZ))
 
@@ -45,11 +33,6 @@ def prepared(tmp_path_factory):
 @pytest.fixture
 def crops(prepared):
     return CropDataset(open_store(prepared), ROWS, np.array([0, 1, 1]), SAMPLES)
-
-
-def augmented(crops, prepared, **steps):
-    settings = Augmentation(**(OFF | {"probability": 1.0} | steps))
-    return AugmentedCrops(crops, open_store(prepared), FRONT_END, InputKind.WAVE, settings, seed=4)
 
 
 def whole(prepared, row):
@@ -104,25 +87,6 @@ def test_batches_are_what_networks_on_waves_take(crops):
     assert batch.features.shape == (4, 1, SAMPLES)
     assert batch.features.dtype == torch.float32
     assert batch.row.tolist() == [0, 0, 1, 1]
-
-
-@pytest.mark.parametrize("probability", [0.0, 1.0])
-def test_without_a_change_altered_crops_equal_the_stored_ones_to_the_last_bit(prepared, crops, probability):
-    steps = {} if probability else STEPS
-    altered = augmented(crops, prepared, **steps, probability=probability)
-    for cut_at in [*ShuffledCrops(3, seed=2), Cut(2, 1.0, (3, 1))]:
-        assert all(torch.equal(ours, theirs) for ours, theirs in zip(altered[cut_at], crops[cut_at], strict=True))
-
-
-@pytest.mark.parametrize("step", STEPS)
-def test_every_step_alters_the_wave_as_such(prepared, crops, step):
-    altered, cut_at = augmented(crops, prepared, **{step: STEPS[step]}), Cut(1, 0.3, (2, 0))
-    ours = altered[cut_at].features
-    assert ours.shape == (1, SAMPLES)
-    assert not torch.equal(ours, crops[cut_at].features)
-    draws = generator(4, "augment", 1, 2, 0)
-    expected = cut(alter(whole(prepared, 1), RATE_HZ, altered.augmentation, draws), 0.3, SAMPLES)
-    assert np.array_equal(ours.numpy(), expected)
 
 
 def test_a_network_on_waves_is_given_the_wave_itself():

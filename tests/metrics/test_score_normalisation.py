@@ -54,6 +54,16 @@ def test_scale_and_offset_of_the_scores_and_the_order_of_the_cohort_change_nothi
     assert swapped.tolist() == plain.tolist()
 
 
+def test_the_order_of_a_large_cohort_changes_no_bit_and_the_scores_given_stay_as_they_are():
+    scores, enroll, test, enroll_cohort, test_cohort = trials(cohort=400)
+    given = enroll_cohort.copy()
+    plain = as_norm(scores, enroll, test, enroll_cohort, test_cohort, top=150)
+    np.testing.assert_array_equal(enroll_cohort, given)
+    order = np.random.default_rng(1).permutation(400)
+    turned = as_norm(scores, enroll, test, enroll_cohort[:, order], test_cohort[:, order], top=150)
+    assert turned.tolist() == plain.tolist()
+
+
 def test_what_cannot_be_is_refused():
     cohort = [[0.0, 1.0, 2.0]]
     for top in (0, 1, 4):

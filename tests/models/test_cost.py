@@ -11,7 +11,7 @@ from voxbench.schema import InputKind
 
 SETTINGS = {"n_features": 64, "dropout": 0.5, "recurrent_dropout": 0.3, "resize": 64, "stem": "sum", "initial": None}
 SHAPES = {InputKind.SPECTROGRAM: (1, 64, 90), InputKind.CEPSTRA: (1, 64, 30), InputKind.WAVE: (1, 1, 8_000)}
-SLOW = {"vgg16"}
+SLOW = {"vgg16", "thin_resnet101", "thin_resnet152"}
 NAMES = [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in list_models()]
 
 

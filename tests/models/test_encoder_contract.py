@@ -32,8 +32,8 @@ def _one_thread():
     torch.set_num_threads(before)
 
 
-# VGG16 holds 134 million parameters: a third of the room's test time.
-SLOW = {"vgg16"}
+# VGG16 holds 134 million parameters, and deep networks have many layers: a third of the room's test time.
+SLOW = {"vgg16", "thin_resnet101", "thin_resnet152"}
 NAMES = [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in list_models()]
 
 

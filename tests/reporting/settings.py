@@ -15,7 +15,8 @@ FEATURES = {
 }
 AUGMENTATION = {
     **{"probability": 0, "noise_snr_db": None, "reverberation_seconds": None, "speed": None, "low_pass_hz": None},
-    **{"mask_seconds": None, "mask_fraction": None},
+    **{"mask_seconds": None, "mask_fraction": None, "babble_snr_db": None, "babble_voices": None},
+    **{"music_snr_db": None, "speed_speakers": None},
 }
 TRAINING = {
     **{"learning_rate": 0.001, "betas": (0.9, 0.999), "weight_decay": 0.0001, "scheduler_factor": 0.5},

@@ -25,6 +25,15 @@ def write_trials(folder: Path, draws: np.random.Generator) -> None:
     voices = np.repeat(draws.normal(size=(VOICES, 8)), UTTERANCES, axis=0)
     np.save(folder / "embeddings.npy", voices + 0.6 * draws.normal(size=voices.shape))
     (folder / "embeddings.txt").write_text("\n".join(names) + "\n")
+    others = np.repeat(draws.normal(size=(20, 8)), UTTERANCES, axis=0)
+    np.save(folder / "others.npy", others + 0.6 * draws.normal(size=others.shape))
+    names_of_others = [f"id2{voice:04}/session/{number:05}.wav" for voice in range(20) for number in range(UTTERANCES)]
+    (folder / "others.txt").write_text("\n".join(names_of_others) + "\n")
+    clips = [f"t{place // UTTERANCES} {name}" for place, name in enumerate(names) if place % UTTERANCES < 3]
+    (folder / "enrolments.txt").write_text("\n".join(clips) + "\n")
+    tests = [place for place in range(len(names)) if place % UTTERANCES >= 3]
+    lines = [f"{int(p // UTTERANCES == t)} t{t} {names[p]}" for p in tests for t in range(VOICES)]
+    (folder / "template-trials.txt").write_text("\n".join(lines) + "\n")
     pairs = [(one, other) for one in range(len(names)) for other in range(one + 1, len(names), 7)]
     labels = [int(one // UTTERANCES == other // UTTERANCES) for one, other in pairs]
     lines = [f"{label} {names[a]} {names[b]}" for label, (a, b) in zip(labels, pairs, strict=True)]

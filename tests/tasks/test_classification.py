@@ -10,11 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from tasks.settings import learning
 from voxbench.schema import AGE_GROUPS, GENDERS, InputError, ScoreKind, age_group
 from voxbench.tasks import tasks
 from voxbench.tasks.classification import class_weights, classification, column
 
 WEATHER = classification("weather", column("sky"), ("rain", "snow", "sun"), subject="weather")
+BALANCED = learning(balance="loss")
 NUMBERS = np.array([0, 1, 2])
 UNEVEN = np.array([0, 2, 0, 1, 0, 2, 0, 0])  # five, one and two of eight
 
@@ -30,7 +32,7 @@ def test_age_groups_are_six_from_young_to_old():
     assert len(task.classes) == 6
     manifest = pd.DataFrame({"age_group": [age_group(years) for years in (12, 25, 33, 47, 59, 88)]})
     assert task.targets(manifest).tolist() == [0, 1, 2, 3, 4, 5]
-    assert task.head(8, 0.0, np.arange(6))[1].out_features == 6
+    assert task.head(8, learning(), np.arange(6))[1].out_features == 6
     assert task.score_columns[-1] == "p_sixties+"
 
 
@@ -47,14 +49,16 @@ def test_rows_without_a_known_word_are_unlabelled(missing):
 
 
 def test_the_head_drops_inputs_and_is_linear():
-    dropout, linear = WEATHER.head(7, 0.25, NUMBERS)
+    dropout, linear = WEATHER.head(7, learning(dropout=0.25), NUMBERS)
     assert (dropout.p, linear.in_features, linear.out_features) == (0.25, 7, 3)
 
 
 def test_the_loss_is_cross_entropy():
     outputs_BC = torch.tensor([[1.0, 2.0, 0.0], [0.0, 0.0, 0.0]])
     by_hand = (math.log(math.e + math.e**2 + 1) - 2 + math.log(3)) / 2
-    assert float(WEATHER.loss(NUMBERS, False)(outputs_BC, torch.tensor([1, 0]))) == pytest.approx(by_hand, rel=1e-6)
+    assert float(WEATHER.loss(NUMBERS, learning())(outputs_BC, torch.tensor([1, 0]), 0.0)) == pytest.approx(
+        by_hand, rel=1e-6
+    )
 
 
 def test_a_rare_class_weighs_more_so_that_all_weigh_the_same():
@@ -72,16 +76,18 @@ def test_a_row_weighs_one_on_average_and_classes_weigh_alike(rows):
 def test_the_balanced_loss_is_the_weighted_mean_of_the_rows_losses():
     """By hand: an even network has a loss of log 3 on any row, a sure one nearly none on its own."""
     outputs_BC = torch.tensor([[0.0, 0.0, 0.0], [0.0, 60.0, 0.0]])
-    loss = WEATHER.loss(UNEVEN, True)
+    loss = WEATHER.loss(UNEVEN, BALANCED)
     first, second = 8 / 15, 8 / 3
-    assert float(loss(outputs_BC, torch.tensor([0, 1]))) == pytest.approx(math.log(3) * first / (first + second))
-    assert float(WEATHER.loss(UNEVEN, False)(outputs_BC, torch.tensor([0, 1]))) == pytest.approx(math.log(3) / 2)
+    assert float(loss(outputs_BC, torch.tensor([0, 1]), 0.0)) == pytest.approx(math.log(3) * first / (first + second))
+    assert float(WEATHER.loss(UNEVEN, learning())(outputs_BC, torch.tensor([0, 1]), 0.0)) == pytest.approx(
+        math.log(3) / 2
+    )
 
 
 def test_a_class_without_rows_cannot_be_weighed():
     with pytest.raises(InputError, match=r"training\.balance is 'loss', but no training row is snow, sun"):
-        WEATHER.loss(np.array([0, 0]), True)
-    assert WEATHER.loss(np.array([0, 0]), False)
+        WEATHER.loss(np.array([0, 0]), BALANCED)
+    assert WEATHER.loss(np.array([0, 0]), learning())
 
 
 def test_the_answer_is_the_likeliest_class():
@@ -117,5 +123,5 @@ def test_tasks_differ_by_their_own_arguments():
     manifest = pd.DataFrame({"age_group": ["adult", "child"], "sky": ["sun", "rain"]})
     assert other.targets(manifest).tolist() == [1, 0]
     assert WEATHER.targets(manifest).tolist() == [2, 0]
-    assert isinstance(other.head(3, 0.0, NUMBERS)[1], nn.Linear)
+    assert isinstance(other.head(3, learning(), NUMBERS)[1], nn.Linear)
     assert list(other.scores(torch.zeros(1, 1, 2))) == ["p_child", "p_adult"]

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
+from tasks.settings import learning
 from voxbench.metrics import measure, metrics_of
 from voxbench.schema import InputError, ScoreKind
 from voxbench.tasks import tasks
@@ -17,28 +18,40 @@ LABELS = {
     "age_years": [17.0, 63.5, None, 44.0, 51.0],
     "extra_count": NUMBERS,
     "extra_sexes": SEXES,
+    "speaker": ["ann", "bob", None, "cyd", "ann"],
 }
-COLUMN = {"speaker count": "extra_count", "sex composition": "extra_sexes"}
+COLUMN = {"speaker count": "extra_count", "sex composition": "extra_sexes", "speaker": "speaker"}
+ALONE = [name for name in tasks if not tasks[name].pairs]
+PAIRS = [name for name in tasks if tasks[name].pairs]
 
 
 def some_targets(task):
-    """Return twelve targets with every class among them, or as many ages."""
+    """Return twelve targets with every class or four speakers among them, or as many ages."""
+    if task.pairs:
+        return np.arange(12) % 4
     return np.arange(12) % len(task.classes) if task.classes else np.linspace(15.0, 75.0, 12)
 
 
 @pytest.mark.parametrize("name", list(tasks))
-def test_every_task_leads_from_targets_to_answers(name):
+def test_every_task_leads_from_targets_to_a_loss_that_its_head_learns_from(name):
     task = tasks[name]
     assert task.name == name
     assert task.subject
-    assert (task.score_kind is ScoreKind.CLASSES) == bool(task.classes) == (not task.unit)
+    assert (task.score_kind in (ScoreKind.CLASSES, ScoreKind.DETECTION)) == bool(task.classes) == (not task.unit)
     targets = some_targets(task)
-    head = task.head(6, 0.0, targets)
+    head = task.head(6, learning(), targets)
     outputs = head(torch.randn(12, 6, generator=torch.Generator().manual_seed(1)))
-    loss = task.loss(targets, False)(outputs, torch.tensor(targets))
+    loss = task.loss(targets, learning())(outputs, torch.tensor(targets), 0.0)
     loss.backward()
     assert loss.ndim == 0
     assert all(parameter.grad.abs().sum() > 0 for parameter in head.parameters())
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_every_task_of_one_recording_leads_from_outputs_to_an_answer(name):
+    task = tasks[name]
+    head = task.head(6, learning(), some_targets(task))
+    outputs = head(torch.randn(12, 6, generator=torch.Generator().manual_seed(1)))
     crops = torch.stack([outputs, outputs.flip(0)], dim=1).detach()
     columns = task.scores(crops)
     assert tuple(columns) == task.score_columns
@@ -57,11 +70,19 @@ def test_every_task_knows_its_labelled_rows_and_their_targets(name):
     assert len(set(targets)) == manifest[COLUMN.get(task.subject, name)].nunique()
 
 
-@pytest.mark.parametrize("name", list(tasks))
+@pytest.mark.parametrize("name", PAIRS)
+def test_a_task_of_pairs_has_no_score_of_one_recording(name):
+    assert tasks[name].score_kind is ScoreKind.DETECTION
+    assert tasks[name].classes == ("nontarget", "target")
+    with pytest.raises(InputError, match="one recording has no score of verification: a trial of two has"):
+        tasks[name].scores(torch.zeros(1, 1, 6))
+
+
+@pytest.mark.parametrize("name", ALONE)
 def test_every_tasks_scores_can_be_measured(name):
     task = tasks[name]
     targets = some_targets(task)
-    outputs = task.head(6, 0.0, targets)(torch.randn(12, 6)).detach()
+    outputs = task.head(6, learning(), targets)(torch.randn(12, 6)).detach()
     table = np.stack(list(task.scores(outputs[:, None]).values()), axis=1)
     values, undefined = measure(task.score_kind, targets, table if task.classes else table[:, 0], ordered=task.ordered)
     assert {*values, *undefined} == {metric.name for metric in metrics_of(task.score_kind, ordered=task.ordered)}

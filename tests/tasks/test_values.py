@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.settings import learning
 from voxbench.schema import InputError, ScoreKind
 from voxbench.tasks import tasks
 from voxbench.tasks.values import ValueHead, value
@@ -29,7 +30,7 @@ def test_rows_without_a_number_are_unlabelled(missing):
 
 
 def test_the_head_answers_in_the_unit_of_its_training_targets():
-    head = AGE.head(2, 0.0, TARGETS)
+    head = AGE.head(2, learning(), TARGETS)
     with torch.no_grad():
         head.linear.weight.copy_(torch.tensor([[1.0, -2.0]]))
         head.linear.bias.fill_(0.5)
@@ -38,11 +39,11 @@ def test_the_head_answers_in_the_unit_of_its_training_targets():
 
 
 def test_the_scale_goes_with_the_weights_and_is_not_learned():
-    head = AGE.head(3, 0.4, TARGETS)
+    head = AGE.head(3, learning(dropout=0.4), TARGETS)
     state = head.state_dict()
     assert (float(state["mean"]), float(state["std"])) == pytest.approx((40, 350**0.5), rel=1e-6)
     assert {name for name, _ in head.named_parameters()} == {"linear.weight", "linear.bias"}
-    other = AGE.head(3, 0.4, np.array([1.0, 3.0]))
+    other = AGE.head(3, learning(dropout=0.4), np.array([1.0, 3.0]))
     other.load_state_dict(state)
     embedding_BD = torch.randn(4, 3)
     assert torch.equal(other.eval()(embedding_BD), head.eval()(embedding_BD))
@@ -57,20 +58,22 @@ def test_the_head_drops_inputs_in_training_only():
 
 
 def test_the_loss_is_the_squared_error_in_deviations_of_the_training_targets():
-    loss = AGE.loss(TARGETS, False)
+    loss = AGE.loss(TARGETS, learning())
     outputs, targets = torch.tensor([45.0, 10.0]), torch.tensor([40.0, 25.0], dtype=torch.float64)
-    assert float(loss(outputs, targets)) == pytest.approx((25 + 225) / 350 / 2, rel=1e-6)
+    assert float(loss(outputs, targets, 0.0)) == pytest.approx((25 + 225) / 350 / 2, rel=1e-6)
 
 
 @given(factor=st.floats(0.01, 1000), shift=st.floats(-1000, 1000))
 def test_the_loss_does_not_depend_on_the_unit(factor, shift):
     outputs, targets = torch.tensor([22.0, 65.0]).double(), torch.tensor([30.0, 40.0]).double()
-    years = float(AGE.loss(TARGETS, False)(outputs, targets))
-    other = AGE.loss(factor * TARGETS + shift, False)(factor * outputs + shift, factor * targets + shift)
+    years = float(AGE.loss(TARGETS, learning())(outputs, targets, 0.0))
+    other = AGE.loss(factor * TARGETS + shift, learning())(factor * outputs + shift, factor * targets + shift, 0.0)
     assert float(other) == pytest.approx(years, rel=1e-4)
 
 
-@pytest.mark.parametrize("build", [lambda targets: AGE.head(3, 0.0, targets), lambda targets: AGE.loss(targets, False)])
+@pytest.mark.parametrize(
+    "build", [lambda targets: AGE.head(3, learning(), targets), lambda targets: AGE.loss(targets, learning())]
+)
 @pytest.mark.parametrize("targets", [[30.0], [30.0, 30.0, 30.0]])
 def test_one_value_cannot_be_learned(build, targets):
     with pytest.raises(InputError, match=f"all {len(targets)} training targets are 30: there is nothing to learn"):
@@ -79,7 +82,7 @@ def test_one_value_cannot_be_learned(build, targets):
 
 def test_values_have_no_classes_to_even_out():
     with pytest.raises(InputError, match=r"training\.balance .* task 'age_years' has none: set it to 'none'"):
-        AGE.loss(TARGETS, True)
+        AGE.loss(TARGETS, learning(balance="loss"))
 
 
 def test_scores_are_the_mean_of_the_crops():

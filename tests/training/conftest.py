@@ -3,9 +3,10 @@
 import pytest
 
 from stages.pipeline import copied, copy_of, featured, finished
+from stages.verification import people
 from training.recipes import give_ages
 
-__all__ = ["aged", "copied", "featured", "finished"]
+__all__ = ["aged", "copied", "featured", "finished", "people"]
 
 
 @pytest.fixture(scope="session")

@@ -42,6 +42,8 @@ def recipe(workspace, model=LSTM, *, seed=1, per_class=4, epochs=2, plan=None, *
         schedule=schedule(max_epochs=epochs, **(plan or {})),
         seed=seed,
         train_per_class=per_class,
+        large_margin=None,
+        verification=None,
     )
 
 

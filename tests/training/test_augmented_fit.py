@@ -23,10 +23,10 @@ from training.recipes import (
 from voxbench.features.dataset import evaluation_loader
 from voxbench.features.store import RaggedStore, read_notes, write_shard
 from voxbench.schema import InputError, Split
-from voxbench.training import fit as fit_module
+from voxbench.training import batches as batches_module
 from voxbench.training import module as module_module
 from voxbench.training.fit import fit
-from voxbench.training.scoring import predict
+from voxbench.training.network import predict
 
 NOISE, MASKS = {"noise_snr_db": (0.0, 10.0)}, {"mask_seconds": 0.1, "mask_fraction": 0.2}
 STEPS = [
@@ -34,6 +34,8 @@ STEPS = [
     {"reverberation_seconds": (0.2, 0.4)},
     {"low_pass_hz": (1000.0, 2000.0)},
     {"speed": (0.9, 1.1)},
+    {"babble_snr_db": (0.0, 5.0), "babble_voices": (1, 2)},
+    {"music_snr_db": (0.0, 5.0)},
     MASKS,
 ]
 STILL = {"learning_rate": 1e-30, "dropout": 0.0}
@@ -43,8 +45,8 @@ SHORT = {"crop_seconds": 0.4}  # what is left of every recording at the highest 
 @pytest.fixture
 def loaders(monkeypatch):
     """Return a list to which every training loader that is made is added."""
-    made, build = [], fit_module.training_loader
-    monkeypatch.setattr(fit_module, "training_loader", lambda *arguments: made.append(build(*arguments)) or made[-1])
+    made, build = [], batches_module.training_loader
+    monkeypatch.setattr(batches_module, "training_loader", lambda *arguments: made.append(build(*arguments)) or made[-1])
     return made
 
 

@@ -12,11 +12,11 @@ from stages.pipeline import copy_of, manifest_of, rewrite_features
 from training.recipes import CNN, LSTM, SMALL_CNN, KilledError, assert_equal, column, killed_in, load, recipe
 from voxbench.features.dataset import evaluation_loader
 from voxbench.schema import Split
-from voxbench.training import fit as fit_module
+from voxbench.training import batches as batches_module
 from voxbench.training.fit import fit
 from voxbench.training.module import TrainingModule
 from voxbench.training.pruning import FrozenHistory
-from voxbench.training.scoring import predict
+from voxbench.training.network import predict
 
 KEPT = {"checkpoints": True}
 IMPATIENT = {"scheduler_patience": 0}
@@ -213,14 +213,14 @@ def test_test_rows_are_never_read(featured, tmp_path, model):
 
 @pytest.mark.parametrize(("per_class", "expected"), [(3, [3, 3]), (None, None)])
 def test_training_sees_so_many_rows_of_each_class(featured, data, monkeypatch, per_class, expected):
-    seen, loader = [], fit_module.training_loader
+    seen, loader = [], batches_module.training_loader
 
     def look(dataset, batch_size, sampler):
         seen.append(dataset)
         assert (batch_size, sampler.seed, len(sampler)) == (8, 7, len(dataset))
         return loader(dataset, batch_size, sampler)
 
-    monkeypatch.setattr(fit_module, "training_loader", look)
+    monkeypatch.setattr(batches_module, "training_loader", look)
     fit(recipe(featured, per_class=per_class, epochs=1, seed=7), data, "accuracy", None)
     rows = data.split(Split.TRAIN)
     whole = np.bincount(data.task.targets(rows)).tolist()

@@ -22,7 +22,7 @@ from voxbench.features.dataset import evaluation_loader
 from voxbench.schema import InputError, Split
 from voxbench.training.fit import fit
 from voxbench.training.pruning import FrozenHistory
-from voxbench.training.scoring import predict
+from voxbench.training.network import predict
 
 TASK = "age_years"
 FAST = {"per_class": None, "learning_rate": 0.01}
@@ -124,7 +124,7 @@ def test_the_loss_is_a_float_that_the_network_learns_from(aged, data):
     """Ages are doubles; the network is not."""
     targets = torch.tensor(ages(data, Split.TRAIN))
     outputs = torch.zeros(len(targets), requires_grad=True)
-    loss = data.task.loss(targets.numpy(), False)(outputs, targets)
+    loss = data.task.loss(targets.numpy(), aged.params.training)(outputs, targets, 0.0)
     assert (targets.dtype, loss.dtype) == (torch.float64, torch.float32)
     loss.backward()
     assert outputs.grad.dtype == torch.float32

@@ -7,6 +7,8 @@ from voxbench.config.learning import (
     Ablation,
     Augmentation,
     Finetune,
+    LargeMargin,
+    Margin,
     Range,
     Repeat,
     Schedule,
@@ -17,10 +19,12 @@ from voxbench.config.learning import (
     Variant,
 )
 from voxbench.config.loading import load_params
-from voxbench.config.sections import Benchmark, Learning, Parallel, Params, Report
+from voxbench.config.sections import Benchmark, Learning, Parallel, Params, Report, Searching
+from voxbench.config.verification import AsNorm, Plda, TrialRule, Verification
 
 __all__ = [
     "Ablation",
+    "AsNorm",
     "Augmentation",
     "Benchmark",
     "CalibrationSettings",
@@ -30,15 +34,19 @@ __all__ = [
     "Evaluation",
     "Features",
     "Finetune",
+    "LargeMargin",
     "Learning",
+    "Margin",
     "Mixture",
     "OperatingCosts",
     "Parallel",
     "Params",
+    "Plda",
     "Range",
     "Repeat",
     "Report",
     "Schedule",
+    "Searching",
     "Section",
     "Selection",
     "Space",
@@ -46,8 +54,10 @@ __all__ = [
     "Study",
     "Trainable",
     "Training",
+    "TrialRule",
     "Twin",
     "Variant",
+    "Verification",
     "changed",
     "load_params",
 ]

@@ -80,13 +80,17 @@ class Splitting(Section):
 
 
 class Corpus(Section):
-    """Where a corpus lies, how it is read, and what is made of it."""
+    """Where a corpus lies, how it is read, and what is made of it.
+
+    `trials` are its lists of trials, as paths below the root.
+    """
 
     reader: str
     root: Path
     licence: str
     max_excluded_fraction: Fraction
     splitting: Splitting
+    trials: tuple[str, ...]
     cleaning: Cleaning
     features: Features
 
@@ -127,6 +131,7 @@ class Mixture(Section):
             "reader": "mixtures",
             "max_excluded_fraction": self.max_excluded_fraction,
             "splitting": source.splitting.model_copy(update={"by": "official"}),
+            "trials": (),
             "cleaning": source.cleaning.model_copy(update={"min_seconds": shortest}),
             "features": self.features,
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
@@ -12,24 +13,54 @@ from voxbench.config.base import Bounds, Changes, Count, Fraction, Name, Positiv
 class Augmentation(Section):
     """What is done to training recordings only, each with its own draw; a null leaves a step out.
 
-    Each step is applied with `probability`. `noise_snr_db` adds white and pink noise, `reverberation_seconds` (RT60)
-    a room, `speed` plays faster or slower and so moves pitch and formants, `low_pass_hz` is the edge of a codec-like
-    band limit. SpecAugment: one stripe of up to `mask_seconds` and one of up to `mask_fraction` of the bins.
+    Each step is applied with `probability`, on the training device. `reverberation_seconds` (RT60) puts a voice in a
+    room. `noise_snr_db` adds white and pink noise, `babble_snr_db` so many voices of other training speakers as lie
+    between the `babble_voices`, `music_snr_db` chords. `speed` plays faster or slower and so moves pitch and formants,
+    `low_pass_hz` is the edge of a codec-like band limit. SpecAugment: one stripe of up to `mask_seconds` and one of up
+    to `mask_fraction` of the bins. Whatever `probability` is, `speed_speakers` adds copies of all training rows,
+    played at each of these speeds, as new speakers.
     """
 
     probability: Probability
-    noise_snr_db: Bounds | None
     reverberation_seconds: Bounds | None
+    noise_snr_db: Bounds | None
+    babble_snr_db: Bounds | None
+    babble_voices: tuple[Count, Count] | None
+    music_snr_db: Bounds | None
     speed: Bounds | None
     low_pass_hz: Bounds | None
     mask_seconds: Positive | None
     mask_fraction: Annotated[float, Field(gt=0, lt=1)] | None
+    speed_speakers: Annotated[tuple[Positive, ...], Field(min_length=1)] | None
+
+    @model_validator(mode="after")
+    def _sound(self) -> Augmentation:
+        if (self.babble_snr_db is None) != (self.babble_voices is None):
+            raise ValueError("babble_snr_db and babble_voices belong together: set both, or both to null")
+        if self.babble_voices and self.babble_voices[0] > self.babble_voices[1]:
+            raise ValueError(f"babble_voices are {list(self.babble_voices)}, expected the lower number first")
+        copies = self.speed_speakers or ()
+        if 1.0 in copies or len(set(copies)) < len(copies):
+            raise ValueError(f"speed_speakers are {list(copies)}, expected different speeds, none of them 1")
+        return self
+
+    @property
+    def babbles(self) -> bool:
+        """Say whether voices of other speakers are needed."""
+        return self.probability > 0 and self.babble_voices is not None
 
     @property
     def changes_waves(self) -> bool:
         """Say whether recordings are changed before their features are computed."""
-        steps = (self.noise_snr_db, self.reverberation_seconds, self.speed, self.low_pass_hz)
-        return self.probability > 0 and any(step is not None for step in steps)
+        added = (self.noise_snr_db, self.babble_snr_db, self.music_snr_db)
+        steps = (*added, self.reverberation_seconds, self.speed, self.low_pass_hz)
+        return self.speed_speakers is not None or (self.probability > 0 and any(step is not None for step in steps))
+
+    @property
+    def fastest(self) -> float:
+        """Return the highest speed at which a recording may be played, 1 or more: it leaves the least of it."""
+        drawn = self.speed[1] if self.speed and self.probability > 0 else 1.0
+        return max(drawn, 1.0) * max(self.speed_speakers or (), default=1.0)
 
     @property
     def masks(self) -> bool:
@@ -37,12 +68,39 @@ class Augmentation(Section):
         return self.probability > 0 and (self.mask_seconds is not None or self.mask_fraction is not None)
 
 
+class Margin(Section):
+    """What the loss of speakers asks of the true class, and from when on.
+
+    Logits are `scale` times cosines. `kind`: `softmax` asks nothing more, `am` that the cosine exceed the others by
+    `margin`, `aam` that the angle be `margin` radians smaller. `beyond` says what stands for `aam` where the enlarged
+    angle would pass half a turn. A speaker has `subcentres` weights, of which the nearest counts. `warm_up_epochs`:
+    the margin is 0 until so many epochs have been trained, and whole from so many on; null: whole from the first on.
+    """
+
+    kind: Literal["softmax", "am", "aam"]
+    margin: Annotated[float, Field(ge=0, lt=math.pi / 2)]
+    scale: Positive
+    beyond: Literal["chord", "touching"]
+    subcentres: Count
+    warm_up_epochs: Bounds | None
+
+    @model_validator(mode="after")
+    def _sound(self) -> Margin:
+        if self.kind == "softmax" and self.margin:
+            raise ValueError(f"kind softmax has no margin, found margin {self.margin:g}: set it to 0, or use am or aam")
+        if self.warm_up_epochs and self.warm_up_epochs[0] < 0:
+            raise ValueError(f"warm_up_epochs starts at {self.warm_up_epochs[0]:g}, expected 0 epochs or more")
+        return self
+
+
 class Training(Section):
     """What every training run shares.
 
     `weights` is `random`, `imagenet` (fetched by `voxbench weights fetch`), or the path of a safetensors file; `stem`
     reduces the first convolution of three-channel weights to one channel. `balance` evens out the classes by
-    drawing rarer ones more often (`sampling`) or by weighing their loss (`loss`).
+    drawing rarer ones more often (`sampling`) or by weighing their loss (`loss`). `clips_per_speaker` and `margin` are
+    of tasks that learn speakers, null for all others: with the former a batch drawn by `sampling` has so many rows of
+    each speaker who is in it, otherwise as they come.
     """
 
     learning_rate: Positive
@@ -60,6 +118,8 @@ class Training(Section):
     weights: str
     stem: Literal["sum", "mean"]
     balance: Literal["none", "sampling", "loss"]
+    clips_per_speaker: Count | None
+    margin: Margin | None
     augmentation: Augmentation
     seed: int
 
@@ -99,7 +159,7 @@ class Space(Section):
 class Study(Section):
     """One Optuna study for each family of candidate models, on one task and corpus; benchmarks take its finalists.
 
-    `override` replaces values of `training` or `selection` for this study alone.
+    `override` replaces values of `training`, `selection` or `verification` for this study alone.
     """
 
     task: str
@@ -128,11 +188,24 @@ class Selection(Section):
     space: Space
 
 
+class LargeMargin(Section):
+    """A second phase of learning speakers: longer crops and a larger margin, from the best weights of the first."""
+
+    epochs: Count
+    crop_seconds: Positive
+    margin: Annotated[float, Field(ge=0, lt=math.pi / 2)]
+    learning_rate: Positive
+
+
 class Finetune(Section):
-    """Stage 2: the winners, trained on the training split, or on at most so many rows of each class."""
+    """Stage 2: the winners, trained on the training split, or on at most so many rows of each class.
+
+    `large_margin` is of tasks that learn to tell speakers apart, null for none.
+    """
 
     schedule: Schedule
     train_per_class: Count | None
+    large_margin: LargeMargin | None
 
 
 def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:

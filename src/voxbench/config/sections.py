@@ -12,6 +12,7 @@ from voxbench.config.base import Changes, Count, Name, Positive, Section, change
 from voxbench.config.corpora import Corpus, Mixture, Twin
 from voxbench.config.decisions import Decisions, Evaluation
 from voxbench.config.learning import Ablation, Finetune, Repeat, Selection, Study, Training
+from voxbench.config.verification import Verification
 from voxbench.registry import closest
 from voxbench.schema import InputError
 
@@ -22,7 +23,7 @@ class Benchmark(Section):
     """One comparison: a task on a corpus by the finalists of a study.
 
     `variants` names rows of `ablation.variants` to train beside the finalists. `override` replaces values of
-    `training`, `finetune` or `repeat` for this benchmark alone.
+    `training`, `finetune`, `repeat` or `verification` for this benchmark alone.
     """
 
     task: str
@@ -84,6 +85,7 @@ class Learning(Section):
     training: Training
     finetune: Finetune
     repeat: Repeat
+    verification: Verification
 
 
 class Searching(Section):
@@ -91,6 +93,7 @@ class Searching(Section):
 
     training: Training
     selection: Selection
+    verification: Verification
 
 
 class Params(Section):
@@ -105,6 +108,7 @@ class Params(Section):
     selection: Selection
     finetune: Finetune
     repeat: Repeat
+    verification: Verification
     ablation: Ablation
     decisions: Decisions
     evaluation: Evaluation
@@ -147,7 +151,7 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _base_trials(self) -> Params:
-        bases = {"": Searching(training=self.training, selection=self.selection)}
+        bases = {"": self._searching}
         for place, base in (bases | {f"studies.{name}: ": self.searching(name) for name in self.studies}).items():
             space = base.selection.space
             if not 0 <= space.dropout.low <= space.dropout.high < 1:
@@ -168,30 +172,38 @@ class Params(Section):
 
     def _require_room(self, place: str, corpus: str, training: Training) -> None:
         """Refuse crops that the shortest clip, played at the highest speed, cannot fill: nothing is padded."""
-        speed = training.augmentation.speed
-        shortest = self.prepared[corpus].cleaning.min_seconds / (max(speed[1], 1.0) if speed else 1.0)
+        shortest = self.prepared[corpus].cleaning.min_seconds / training.augmentation.fastest
         if training.crop_seconds > shortest:
             raise ValueError(
                 f"{place}: training.crop_seconds is {training.crop_seconds:g}, longer than the shortest clip of corpus "
-                f"{corpus!r} ({shortest:g} s by cleaning.min_seconds and augmentation.speed): nothing is padded, so "
+                f"{corpus!r} ({shortest:g} s by cleaning.min_seconds and the highest speed): nothing is padded, so "
                 "lower the one or raise the other"
             )
 
     def _trainings(self, name: str) -> Iterator[tuple[str, Training]]:
         training = self.learning(name).training
         yield f"benchmarks.{name}", training
+        if large := self.learning(name).finetune.large_margin:
+            alone = {"augmentation": training.augmentation.model_copy(update={"speed_speakers": None})}
+            longer = training.model_copy(update={"crop_seconds": large.crop_seconds, **alone})
+            yield f"benchmarks.{name} with finetune.large_margin", longer
         for variant in self.benchmarks[name].variants:
             place = f"ablation.variants.{variant}.training"
             yield place, changed(training, self.ablation.variants[variant].training, place)
 
     def searching(self, name: str) -> Searching:
         """Return the learning sections of a study."""
-        base = Searching(training=self.training, selection=self.selection)
-        return changed(base, self.study(name).override, f"studies.{name}.override")
+        return changed(self._searching, self.study(name).override, f"studies.{name}.override")
+
+    @property
+    def _searching(self) -> Searching:
+        return Searching(training=self.training, selection=self.selection, verification=self.verification)
 
     def learning(self, name: str) -> Learning:
         """Return the learning sections of a benchmark."""
-        base = Learning(training=self.training, finetune=self.finetune, repeat=self.repeat)
+        base = Learning(
+            training=self.training, finetune=self.finetune, repeat=self.repeat, verification=self.verification
+        )
         return changed(base, self.benchmark(name).override, f"benchmarks.{name}.override")
 
     @property

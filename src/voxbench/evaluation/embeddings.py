@@ -1,16 +1,18 @@
-"""Embeddings in the place of scores: the cosine of both sides of every trial.
+"""Embeddings in the place of scores: each trial's score is computed from its two sides.
 
 A matrix (N, D) has a row for each recording, whose names stand in a text file, one in each line: the file that is
-named, or the one of the matrix's name that ends in .txt. A parquet file has columns `utterance` and `embedding`.
+named, or the one of the matrix's name that ends in .txt. A parquet file has columns `utterance` and `embedding`, and
+may have `speaker`.
 
-A score is a.b / (|a| |b|) in float64; lengths are computed once, and trials in blocks, so that memory does not grow
-with the list. The matrix itself stays mapped.
+A score is the cosine in float64, or what the options of `voxbench.evaluation.back_ends` make of it. The matrix itself
+stays mapped.
 
-Shape letters: N recordings, D dimensions, T trials of a block.
+Shape letters: N recordings, D dimensions.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,27 +21,39 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from voxbench.corpora.tables import read_lines
-from voxbench.evaluation.files import Source
-from voxbench.evaluation.joining import CHANGES, PAIR, SHOWN
+from voxbench.evaluation.files import ARRAY, PARQUET, Source, ending, read_array, read_table
+from voxbench.evaluation.joining import CHANGES, SHOWN
+from voxbench.metrics.closeness import lengths, without_direction
+from voxbench.metrics.trial_scores import BackEnd, score_trials
 from voxbench.schema import InputError
 
-BLOCK = 1024
-"""Rows that are computed at a time; it changes no score."""
 COLUMN = "embedding"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embeddings:
-    """Vectors (N, D) of N named recordings."""
+    """Vectors (N, D) of N named recordings; `speakers` are theirs where the file says so."""
 
     path: Path
     names: pa.StringArray
     vectors_ND: np.ndarray
+    speakers: pa.StringArray | None
 
 
-def are_embeddings(path: Path, content: np.ndarray | pa.Table) -> bool:
-    """Tell whether a file's array or table is one of embeddings."""
-    return COLUMN in content.column_names if isinstance(content, pa.Table) else content.ndim == 2
+def read_embeddings(path: Path) -> Embeddings:
+    """Return the embeddings of an npy file, whose names stand beside it, or of a parquet file.
+
+    Raises InputError for any other file, and for embeddings without a direction (zero, NaN or infinite).
+    """
+    suffix = ending(path)
+    if suffix == ARRAY:
+        embeddings = matrix_embeddings(path, read_array(path), None)
+    elif suffix == PARQUET and COLUMN in (source := read_table(path)).table.column_names:
+        embeddings = table_embeddings(source)
+    else:
+        raise InputError(f"{path} holds no embeddings; expected npy, or parquet with columns utterance and {COLUMN}")
+    refuse_without_direction(embeddings)
+    return embeddings
 
 
 def matrix_embeddings(path: Path, vectors_ND: np.ndarray, utterances: Path | None) -> Embeddings:
@@ -52,7 +66,7 @@ def matrix_embeddings(path: Path, vectors_ND: np.ndarray, utterances: Path | Non
         raise InputError(
             f"{path} holds {vectors_ND.dtype} of shape {vectors_ND.shape}; expected floats (recordings, dimensions)"
         )
-    return _named(path, read_names(path, utterances, len(vectors_ND)), vectors_ND)
+    return _named(path, read_names(path, utterances, len(vectors_ND)), vectors_ND, None)
 
 
 def table_embeddings(source: Source) -> Embeddings:
@@ -76,7 +90,9 @@ def table_embeddings(source: Source) -> Embeddings:
             f"{source.path}: {COLUMN} of {names[odd]} has {lengths[odd]} numbers, that of {names[0]} {lengths[0]}; "
             "expected as many in each row"
         )
-    return _named(source.path, names, lists.flatten().to_numpy(zero_copy_only=False).reshape(len(lists), -1))
+    speakers = table["speaker"].cast(pa.string()).combine_chunks() if "speaker" in table.column_names else None
+    vectors_ND = lists.flatten().to_numpy(zero_copy_only=False).reshape(len(lists), -1)
+    return _named(source.path, names, vectors_ND, speakers)
 
 
 def read_names(path: Path, utterances: Path | None, rows: int) -> list[str]:
@@ -92,45 +108,85 @@ def read_names(path: Path, utterances: Path | None, rows: int) -> list[str]:
     return names
 
 
-def cosine_scores(embeddings: Embeddings, trials: Source) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return the cosine of enroll and test of every trial, and notes.
+def trial_scores(
+    embeddings: Embeddings, trials: Source, back_end: BackEnd, enrolments: Mapping[str, Sequence[str]]
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return the score of enroll and test of every trial, and notes.
 
-    Raises InputError for trials of recordings without an embedding, and embeddings without a direction (zero, NaN or
-    infinite).
+    With `enrolments`, the clips of each template by its name, the enroll side of a trial names a template. Raises
+    InputError for trials of recordings without an embedding, embeddings without a direction (zero, NaN or infinite),
+    and a test recording that is among the clips of its trial's template.
     """
-    lengths_N = _lengths(embeddings)
-    enroll, test = (_places(embeddings, trials, side) for side in PAIR)
-    scores = np.empty(len(enroll))
-    for start in range(0, len(enroll), BLOCK):
-        a, b = enroll[start : start + BLOCK], test[start : start + BLOCK]
-        products_T = np.einsum("td,td->t", embeddings.vectors_ND[a], embeddings.vectors_ND[b], dtype=np.float64)
-        scores[start : start + BLOCK] = products_T / (lengths_N[a] * lengths_N[b])
-    is_used_N = np.zeros(len(lengths_N), dtype=bool)
-    is_used_N[enroll], is_used_N[test] = True, True
-    unused = int((~is_used_N).sum())
-    notes: tuple[str, ...] = (f"scores are cosines of embeddings of {embeddings.vectors_ND.shape[1]} dimensions",)
-    if unused:
-        notes += (f"{unused:,} of {len(lengths_N):,} embeddings occur in no trial",)
-    return scores, notes
+    refuse_without_direction(embeddings)
+    test_T = _places(embeddings, trials.table["test"], trials.path)
+    used_N = np.zeros(len(embeddings.names), dtype=bool)
+    used_N[test_T] = True
+    if not enrolments:
+        enroll_T = _places(embeddings, trials.table["enroll"], trials.path)
+        used_N[enroll_T] = True
+        scores_T = score_trials(back_end, embeddings.vectors_ND, enroll_T, test_T)
+    else:
+        enroll_T, clips = _templates(embeddings, trials, enrolments)
+        refuse_own_clips(trials, clips, enroll_T, test_T)
+        used_N[np.concatenate(clips)] = True
+        scores_T = score_trials(back_end, embeddings.vectors_ND, enroll_T, test_T, clips)
+    kind = "cosines" if back_end.plda is None else "log-likelihood ratios of a PLDA"
+    notes: tuple[str, ...] = (f"scores are {kind} of embeddings of {embeddings.vectors_ND.shape[1]} dimensions",)
+    if unused := int((~used_N).sum()):
+        notes += (f"{unused:,} of {len(used_N):,} embeddings occur in no trial",)
+    return scores_T, notes
 
 
-def _named(path: Path, names: list[str], vectors_ND: np.ndarray) -> Embeddings:
+def refuse_own_clips(trials: Source, clips: Sequence[np.ndarray], enroll_T: np.ndarray, test_T: np.ndarray) -> None:
+    """Raise InputError for a trial whose test recording is among the clips of its template."""
+    count = 1 + max(int(test_T.max()), *(int(rows.max()) for rows in clips))
+    owned = np.concatenate([place * count + rows for place, rows in enumerate(clips)])
+    own_T = np.isin(enroll_T * count + test_T, owned)
+    if own_T.any():
+        table, first = trials.table, int(own_T.argmax())
+        raise InputError(
+            f"{trials.path}: test {table['test'][first].as_py()} is a clip of its template "
+            f"{table['enroll'][first].as_py()}, and so in {int(own_T.sum()):,} trials; leave it out of either"
+        )
+
+
+def _templates(
+    embeddings: Embeddings, trials: Source, enrolments: Mapping[str, Sequence[str]]
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Return the template of every trial's enroll side, and the rows of each template's clips."""
+    names = pa.array(list(enrolments), pa.string())
+    places = pc.index_in(trials.table["enroll"], names)
+    if places.null_count:
+        absent = pc.unique(trials.table["enroll"].filter(pc.is_null(places)))
+        shown = ", ".join(absent.slice(0, SHOWN).to_pylist())
+        raise InputError(
+            f"no enrolment of {len(absent):,} templates of {trials.path} ({shown}), but of "
+            f"{', '.join(names.slice(0, SHOWN).to_pylist())}; expected a line `template recording` for each clip"
+        )
+    wanted = pa.array([clip for clips in enrolments.values() for clip in clips], pa.string())
+    rows = _places(embeddings, wanted, Path("--enrolments"))
+    return places.to_numpy(), np.split(rows, np.cumsum([len(clips) for clips in enrolments.values()])[:-1])
+
+
+def _named(path: Path, names: list[str], vectors_ND: np.ndarray, speakers: pa.StringArray | None) -> Embeddings:
+    if len(set(names)) < len(names) or not all(names):
+        _refuse_names(path, names)
+    return Embeddings(path, pa.array(names, pa.string()), vectors_ND, speakers)
+
+
+def _refuse_names(path: Path, names: list[str]) -> None:
     place_of: dict[str, int] = {}
     for place, name in enumerate(names):
         if not name:
             raise InputError(f"{path}: row {place + 1} has no name; expected one for each")
         if place_of.setdefault(name, place) != place:
             raise InputError(f"{path}: {name} names row {place_of[name] + 1} and row {place + 1}; expected each once")
-    return Embeddings(path, pa.array(names, pa.string()), vectors_ND)
 
 
-def _lengths(embeddings: Embeddings) -> np.ndarray:
-    """Return the Euclidean lengths (N,), which are finite and more than zero."""
-    vectors_ND = embeddings.vectors_ND
-    blocks = (vectors_ND[start : start + BLOCK] for start in range(0, len(vectors_ND), BLOCK))
-    squares = [np.einsum("td,td->t", block, block, dtype=np.float64) for block in blocks]
-    lengths_N = np.sqrt(np.concatenate(squares))
-    bad_N = ~(np.isfinite(lengths_N) & (lengths_N > 0))
+def refuse_without_direction(embeddings: Embeddings) -> None:
+    """Raise InputError for an embedding whose length is zero, NaN or infinite."""
+    lengths_N = lengths(embeddings.vectors_ND)
+    bad_N = without_direction(lengths_N)
     if bad_N.any():
         place = int(bad_N.argmax())
         raise InputError(
@@ -138,14 +194,13 @@ def _lengths(embeddings: Embeddings) -> np.ndarray:
             f"{lengths_N[place]:g} has no direction, and so have {int(bad_N.sum()):,} rows; expected finite numbers, "
             "not all zero"
         )
-    return lengths_N
 
 
-def _places(embeddings: Embeddings, trials: Source, side: str) -> np.ndarray:
-    """Return the row of the recording of one side of every trial."""
-    places = pc.index_in(trials.table[side], embeddings.names)
+def _places(embeddings: Embeddings, wanted: pa.ChunkedArray, asking: Path) -> np.ndarray:
+    """Return the row of every recording that is wanted, by the file that asks for it."""
+    places = pc.index_in(wanted, embeddings.names)
     if places.null_count:
-        absent = pc.unique(trials.table[side].filter(pc.is_null(places)))
+        absent = pc.unique(wanted.filter(pc.is_null(places)))
         alike = [
             name
             for name, change in CHANGES.items()
@@ -154,7 +209,7 @@ def _places(embeddings: Embeddings, trials: Source, side: str) -> np.ndarray:
         fix = f"some differ in {alike[-1]} alone: write them alike" if alike else "are they of the same list?"
         first = [", ".join(names.slice(0, SHOWN).to_pylist()) for names in (absent, embeddings.names)]
         raise InputError(
-            f"{embeddings.path} has no embedding of {len(absent):,} recordings of {trials.path} ({first[0]}), but of "
+            f"{embeddings.path} has no embedding of {len(absent):,} recordings of {asking} ({first[0]}), but of "
             f"{first[1]}; {fix}"
         )
     return places.to_numpy()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from voxbench.evaluation.calibrating import calibrated
 from voxbench.evaluation.grouping import grouped
+from voxbench.evaluation.identifying import identified
 from voxbench.evaluation.intervals import Plan, plan_of, trials_with_speakers
 from voxbench.evaluation.records import Findings, Measured, ScoreRows
 from voxbench.evaluation.row_metrics import measure_rows
@@ -53,4 +54,5 @@ def _detected(scored: ScoreRows, tandem: list[TrialMetric], settings: Settings, 
     points = operating_points(*scored.columns)
     first, *others = trial_metrics(settings.evaluation.costs, is_anti_spoofing=settings.is_anti_spoofing)
     trials = None if plan.why_none else trials_with_speakers(scored)
-    return measure_trials([first, *tandem, *others], points, trials, plan, llr_doubt(points))
+    measured = measure_trials([first, *tandem, *others], points, trials, plan, llr_doubt(points))
+    return (*measured, *identified(scored))

@@ -1,6 +1,7 @@
 """Score files, whoever made them, as rows of which metrics can be computed: the one entrance to reading.
 
-    read_scores(ScoreRequest(ScoreKind.DETECTION, Path("scores.txt"), Path("veri_test2.txt"), (), None, None, None))
+    lists = Path("scores.txt"), Path("veri_test2.txt")
+    read_scores(ScoreRequest(ScoreKind.DETECTION, *lists, (), None, None, None, NO_BACK_END))
 
 Files are read (`files`), their columns told apart and named (`columns`, `forms`), and joined (`joining`). Nothing is
 dropped, replaced or guessed: what does not fit is refused, and what a reader of the figures must know is a note.
@@ -15,14 +16,15 @@ import numpy as np
 import pyarrow as pa
 
 from voxbench.evaluation.arrays import array_columns
+from voxbench.evaluation.back_ends import NO_BACK_END, GivenBackEnd
 from voxbench.evaluation.columns import PROBABILITY, group_columns, named, probabilities
 from voxbench.evaluation.embeddings import (
     COLUMN,
     Embeddings,
-    cosine_scores,
     matrix_embeddings,
     read_names,
     table_embeddings,
+    trial_scores,
 )
 from voxbench.evaluation.files import ARRAY, DELIMITERS, PARQUET, Source, ending, listed, read_array, read_table
 from voxbench.evaluation.forms import LABELS, SCORES, with_bonafide
@@ -50,7 +52,8 @@ class ScoreRequest:
 
     `labels` is None where the score file holds them. `columns` names the columns of a score file without a header, none
     to find out. `utterances` names the rows of an array. `split` is one of the words of the column `split`. `task` is
-    `speaker_verification`, `anti_spoofing` or None.
+    `speaker_verification`, `anti_spoofing` or None. `back_end` is how embeddings are scored, `NO_BACK_END` by their
+    cosine.
     """
 
     kind: ScoreKind
@@ -60,6 +63,7 @@ class ScoreRequest:
     utterances: Path | None
     split: str | None
     task: str | None
+    back_end: GivenBackEnd
 
 
 def read_scores(request: ScoreRequest) -> ScoreRows:
@@ -72,9 +76,13 @@ def read_scores(request: ScoreRequest) -> ScoreRows:
     labels, label_notes = (None, ()) if request.labels is None else _read(request, request.labels, LABELS)
     embeddings = _embeddings(request)
     if embeddings is None:
+        if request.back_end is not NO_BACK_END:
+            raise InputError(
+                f"{request.scores} holds scores, and --centre, --cohort, --plda are of embeddings; omit them"
+            )
         scores, notes = _read(request, request.scores, SCORES)
     else:
-        scores, notes = _cosines(embeddings, labels)
+        scores, notes = _of_trials(embeddings, labels, request.back_end)
     table, join_notes = _together(scores, labels if embeddings is None else None, request.split)
     columns, classes = _scored(request, table, (labels or scores).classes or scores.classes)
     speakers, speaker_notes = speakers_of(table)
@@ -153,13 +161,15 @@ def _embeddings(request: ScoreRequest) -> Embeddings | None:
     return None
 
 
-def _cosines(embeddings: Embeddings, trials: Source | None) -> tuple[Source, tuple[str, ...]]:
-    """Return the trial list with the cosine of each trial."""
+def _of_trials(embeddings: Embeddings, trials: Source | None, given: GivenBackEnd) -> tuple[Source, tuple[str, ...]]:
+    """Return the trial list with the score of each trial."""
     if trials is None or keys_of(trials.table) != PAIR:
         found = "no labels are given" if trials is None else f"{trials.path} names no enroll and test"
         raise InputError(f"{embeddings.path} holds embeddings, but {found}; expected a trial list: --labels trials.txt")
-    scores, notes = cosine_scores(embeddings, trials)
-    return trials.of(trials.table.append_column("score", pa.chunked_array([scores]))), notes
+    unknown = given.refuse_leaks(trials)
+    scores, notes = trial_scores(embeddings, trials, given.back_end, given.enrolments)
+    scored = trials.of(trials.table.append_column("score", pa.chunked_array([scores])))
+    return scored, (*notes, *given.notes, *unknown)
 
 
 def _together(scores: Source, labels: Source | None, split: str | None) -> tuple[pa.Table, tuple[str, ...]]:

@@ -9,7 +9,7 @@ Legend of shape letters: T frames (samples of a wave), F bins, C crop frames.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -173,12 +173,18 @@ class EvenCrops(Sampler[Cut]):
         return (Cut(row, place) for row in range(self.rows) for place in self.places)
 
 
-def training_loader(
-    dataset: Dataset[Batch], batch_size: int, sampler: ShuffledCrops | BalancedCrops
-) -> DataLoader[Batch]:
+def training_loader(dataset: Dataset[Any], batch_size: int, sampler: Sampler[Cut]) -> DataLoader[Any]:
     """Return batches in the sampler's order, but not a last one of one row: batch normalisation needs two."""
-    drop_last = len(sampler) % batch_size == 1 and len(sampler) > 1
-    return DataLoader(dataset, batch_size, sampler=sampler, drop_last=drop_last)
+    crops = len(sampler)  # type: ignore[arg-type]
+    # A data set that reads a whole batch at once has joined its rows already.
+    collate = _as_it_is if hasattr(dataset, "__getitems__") else None
+    return DataLoader(
+        dataset, batch_size, sampler=sampler, drop_last=crops % batch_size == 1 and crops > 1, collate_fn=collate
+    )
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
 
 
 def evaluation_loader(dataset: CropDataset, batch_size: int, crops: int) -> DataLoader[Batch]:

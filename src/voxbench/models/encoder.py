@@ -29,8 +29,11 @@ class Encoder(nn.Module):
     """Map a batch to embeddings `(B, embedding_dim)`, or `(B, T, embedding_dim)` for transcription.
 
     `upper` names the submodules that `freeze(encoder, "upper")` leaves trainable; None says that no weights of this
-    network were ever published, so that none of it is frozen.
+    network were ever published, so that none of it is frozen. Where `takes_lengths`, `forward` accepts the number of
+    frames of every clip `(B,)` as a second argument, and what pads a clip does not change its embedding.
     """
+
+    takes_lengths = False
 
     def __init__(self, embedding_dim: int, upper: tuple[str, ...] | None) -> None:
         super().__init__()

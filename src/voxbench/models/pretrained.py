@@ -34,6 +34,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from voxbench.artifacts import read_json
+from voxbench.models.encoder import Encoder
 from voxbench.models.zoo import list_models, spec
 from voxbench.registry import closest
 from voxbench.schema import InputError
@@ -86,11 +87,10 @@ def read_index(folder: Path) -> dict[str, dict[str, str]]:
         ) from error
 
 
-def read_checkpoint(path: Path, name: str) -> dict[str, Tensor]:
-    """Return the tensors of torchvision's checkpoint of model `name`, by the names of its present network.
+def read_state(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a state dict that torch saved.
 
-    Raises `InputError` for a file that is no checkpoint, wants to run code, or does not fit the network. The
-    counters of batch normalisation, which old files lack and which nothing reads, may be absent.
+    Raises `InputError` for a file that is none, or wants to run code.
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -101,7 +101,16 @@ def read_checkpoint(path: Path, name: str) -> dict[str, Tensor]:
         ) from error
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
         raise InputError(f"{path}: found {type(content).__name__}, expected a state dict of tensors")
-    weights = {OLD_DENSENET_NAME.sub(r"\1\2", key): value for key, value in content.items()}
+    return dict(content)
+
+
+def read_checkpoint(path: Path, name: str) -> dict[str, Tensor]:
+    """Return the tensors of torchvision's checkpoint of model `name`, by the names of its present network.
+
+    Raises `InputError` as `read_state`, and for a file that does not fit the network. The counters of batch
+    normalisation, which old files lack and which nothing reads, may be absent.
+    """
+    weights = {OLD_DENSENET_NAME.sub(r"\1\2", key): value for key, value in read_state(path).items()}
     with torch.device("meta"):
         network = torchvision.models.get_model(name, weights=None)
     require_weights(path, weights, network.state_dict())
@@ -128,8 +137,15 @@ def require_weights(path: Path, found: Mapping[str, Tensor], expected: Mapping[s
         if here != wanted:
             raise InputError(
                 f"{path}: found {here} as {key}, expected {wanted}; use weights of this very network, "
-                f"by torchvision's names"
+                f"by the names of its layers"
             )
+
+
+def load_encoder(encoder: Encoder, path: Path) -> None:
+    """Load a safetensors file of `encoder`'s own state dict into it, in place; another raises `InputError`."""
+    found = read_weights(path)
+    require_weights(path, found, encoder.state_dict())
+    encoder.load_state_dict(found, strict=False)
 
 
 def _described(tensors: Mapping[str, Tensor], key: str) -> str:

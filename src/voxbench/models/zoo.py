@@ -1,13 +1,15 @@
 """The table of models and the one door to them, `create_model`.
 
 A builder is a function from one frozen settings record to an `Encoder`. The record belongs to the family, and each
-model comes with the one that its paper gives.
+model comes with the one that its paper gives. A field whose metadata is `ARCHITECTURE` belongs to the row of the table:
+a run does not set it, but whoever builds a model may, for a network with more or fewer layers or filters.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from voxbench.models.encoder import Encoder
@@ -15,6 +17,7 @@ from voxbench.registry import Registry, closest
 from voxbench.schema import InputError, InputKind
 
 Builder = TypeVar("Builder", bound=Callable[[Any], Encoder])
+ARCHITECTURE = MappingProxyType({"architecture": True})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +38,13 @@ class ModelSpec:
 
     @property
     def accepts(self) -> tuple[str, ...]:
-        """Names of the settings of this model."""
-        return tuple(field.name for field in fields(self.published))
+        """Names of the settings of this model that every run gives."""
+        return tuple(field.name for field in fields(self.published) if field.metadata != ARCHITECTURE)
+
+    @property
+    def architecture(self) -> tuple[str, ...]:
+        """Names of the settings that the model's row of the table gives."""
+        return tuple(field.name for field in fields(self.published) if field.metadata == ARCHITECTURE)
 
 
 _MODELS: Registry[ModelSpec] = Registry("model")
@@ -73,13 +81,13 @@ def list_models(family: str | None = None) -> list[str]:
 def create_model(name: str, **overrides: object) -> Encoder:
     """Build model `name`, its random weights drawn from torch's global generator.
 
-    `overrides` replace published settings by name; the pipeline overrides every one of them, so that none escapes
-    `params.yaml`. Raises `InputError` for an unknown model, an unknown setting, or a value out of range.
+    `overrides` replace published settings by name; the pipeline overrides all that are not of the architecture, so that
+    none escapes `params.yaml`. Raises `InputError` for an unknown model, an unknown setting, or a value out of range.
     """
     chosen = spec(name)
-    if unknown := [key for key in overrides if key not in chosen.accepts]:
+    known = chosen.accepts + chosen.architecture
+    if unknown := [key for key in overrides if key not in known]:
         raise InputError(
-            f"unknown setting {unknown[0]!r}{closest(unknown[0], chosen.accepts)}; "
-            f"{name!r} takes: {', '.join(chosen.accepts)}"
+            f"unknown setting {unknown[0]!r}{closest(unknown[0], known)}; {name!r} takes: {', '.join(known)}"
         )
     return chosen.build(replace(chosen.published, **overrides))

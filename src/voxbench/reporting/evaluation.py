@@ -7,6 +7,7 @@
 | `results.md` | the tables in Markdown |
 | `figures/NAME.png` | the figures |
 | `det.csv`, `roc.csv` | the curves, where the kind has them |
+| `scores.parquet` | of trials, the score of each: `voxbench.evaluation.trial_tables` |
 
 Equal findings give equal bytes.
 """
@@ -23,6 +24,7 @@ from voxbench import __version__
 from voxbench.artifacts import write_json, write_text
 from voxbench.config import OperatingCosts
 from voxbench.evaluation.records import Findings
+from voxbench.evaluation.trial_tables import TRIALS
 from voxbench.metrics.detection import operating_points
 from voxbench.reporting.curves import det_table, roc_of, roc_table
 from voxbench.reporting.drawing import Figure, png
@@ -97,7 +99,7 @@ def _is_ours(path: Path, folder: Path) -> bool:
     if path.is_symlink() or not path.is_file():
         return False
     name = path.name.removesuffix(".partial")
-    return name in (FIGURE_NAMES if path.parent != folder else {PAGE, RECORD, TABLES, *CURVES})
+    return name in (FIGURE_NAMES if path.parent != folder else {PAGE, RECORD, TABLES, TRIALS, *CURVES})
 
 
 def write_evaluation(

@@ -5,14 +5,16 @@ It needs a project for its `params.yaml` only, reads no corpus, and trains nothi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
+from voxbench.evaluation.back_ends import NO_BACK_END, BackEndFiles, read_back_end
 from voxbench.evaluation.files import ending
 from voxbench.evaluation.measuring import Settings, find
 from voxbench.evaluation.reading import ScoreRequest, read_scores
 from voxbench.evaluation.records import ScoreRows
 from voxbench.evaluation.tandem import Asv, asv_of_file, published_asv
+from voxbench.evaluation.trial_tables import TRIALS, are_trials, table_of, write_trials
 from voxbench.progress import Progress
 from voxbench.reporting.evaluation import PAGE, STEPS, check_folder, terminal_lines, write_evaluation
 from voxbench.reporting.evaluation_compared import Against
@@ -26,7 +28,8 @@ class EvaluateOptions:
 
     `columns` and `groups` are names with commas between. Development rows come from `dev_scores`, or, where only
     `dev_split` is given, from another split of `scores`. `against` holds the scores of another system of the same rows,
-    whose labels are `against_labels`, or else `labels`.
+    whose labels are `against_labels`, or else `labels`. `centre` to `enrolments` say how embeddings are scored:
+    `voxbench.evaluation.back_ends`.
     """
 
     scores: Path
@@ -45,6 +48,14 @@ class EvaluateOptions:
     against_labels: Path | None
     asv_scores: Path | None
     asv_rates: str | None
+    centre: Path | None
+    cohort: Path | None
+    top: int | None
+    plda: Path | None
+    plda_dimensions: int | None
+    plda_iterations: int | None
+    speakers: Path | None
+    enrolments: Path | None
 
 
 def evaluate(workspace: Workspace, options: EvaluateOptions) -> None:
@@ -54,6 +65,7 @@ def evaluate(workspace: Workspace, options: EvaluateOptions) -> None:
     """
     request = _request(options)
     other = _against_request(options, request)
+    files = BackEndFiles(**{field.name: getattr(options, field.name) for field in fields(BackEndFiles)})
     check_folder(options.output)
     _require_inputs_outside(options)
     params = workspace.params
@@ -65,6 +77,8 @@ def evaluate(workspace: Workspace, options: EvaluateOptions) -> None:
         task=options.task,
     )
     with Progress("evaluate", 2 + STEPS + (other is not None)) as progress:
+        if files.training or files.enrolments is not None:
+            request = replace(request, back_end=read_back_end(files))
         scored = read_scores(request)
         development, asv = _development(options, request), _asv(options)
         if development is not None:
@@ -78,6 +92,8 @@ def evaluate(workspace: Workspace, options: EvaluateOptions) -> None:
         findings = find(scored, development, asv, settings)
         progress.advance("metrics and intervals")
         write_evaluation(findings, params.evaluation.costs, options.output, progress.advance, against)
+        if are_trials(scored):
+            write_trials(options.output / TRIALS, *table_of(scored))
     print("\n".join([*terminal_lines(findings, against), f"written to {options.output / PAGE}"]))
 
 
@@ -93,6 +109,7 @@ def _request(options: EvaluateOptions) -> ScoreRequest:
         utterances=options.utterances,
         split=options.split,
         task=options.task,
+        back_end=NO_BACK_END,
     )
 
 
@@ -112,7 +129,7 @@ def _development(options: EvaluateOptions, request: ScoreRequest) -> ScoreRows |
     else:
         scores, labels = options.dev_scores, options.dev_labels
     return read_scores(
-        ScoreRequest(request.kind, scores, labels, request.columns, None, options.dev_split, request.task)
+        replace(request, scores=scores, labels=labels, utterances=None, split=options.dev_split),
     )
 
 
@@ -167,6 +184,7 @@ def _require_inputs_outside(options: EvaluateOptions) -> None:
     """Refuse an input that stands among the outputs, which are written anew."""
     output = options.output.resolve()
     given = (options.scores, options.labels, options.utterances, options.dev_scores, options.dev_labels)
-    for path in (*given, options.against, options.against_labels):
+    of_embeddings = (options.centre, options.cohort, options.plda, options.speakers, options.enrolments)
+    for path in (*given, *of_embeddings, options.against, options.against_labels):
         if path is not None and output in path.resolve().parents:
             raise InputError(f"{path} lies in --output {options.output}, which is written anew: name another folder")

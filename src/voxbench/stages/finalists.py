@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from voxbench.artifacts import read_json
-from voxbench.config import Benchmark, Study, Training
+from voxbench.config import Benchmark, Learning, Searching, Study, Training
 from voxbench.features.augmentation import check
 from voxbench.metrics import METRICS, metrics_of
 from voxbench.models import spec
+from voxbench.registry import closest
 from voxbench.schema import InputError, InputKind
 from voxbench.stages.workspace import Workspace
 from voxbench.tasks import tasks
@@ -63,6 +64,31 @@ def check_learning(workspace: Workspace, row: Benchmark | Study, training: Train
         raise InputError(f"training.balance is {training.balance!r}, but task {task!r} has no classes: set it to none")
 
 
+def check_pairs(workspace: Workspace, row: Benchmark | Study, learning: Learning | Searching) -> None:
+    """Refuse a margin that is missing where speakers are learnt or given where they are not, and an unknown list."""
+    task, training = tasks[row.task], learning.training
+    if task.pairs and training.margin is None:
+        raise InputError(
+            f"training.margin is null, but task {task.name!r} learns speakers with one: give kind, margin, scale, "
+            "beyond, subcentres and warm_up_epochs in the row's override"
+        )
+    of_speakers = {
+        "training.margin": training.margin,
+        "training.clips_per_speaker": training.clips_per_speaker,
+        "training.augmentation.speed_speakers": training.augmentation.speed_speakers,
+        "finetune.large_margin": learning.finetune.large_margin if isinstance(learning, Learning) else None,
+    }
+    for name, value in of_speakers.items():
+        if value is not None and not task.pairs:
+            raise InputError(f"{name} is for tasks that learn speakers, which {task.name!r} does not: set it to null")
+    known, named = workspace.params.corpus(row.corpus).trials, learning.verification.test_list
+    if task.pairs and named is not None and named not in known:
+        raise InputError(
+            f"verification.test_list is {named!r}{closest(named, known)}; corpora.{row.corpus}.trials: "
+            f"{', '.join(known) or 'none'}"
+        )
+
+
 def _check_masks(training: Training, models: Sequence[str]) -> None:
     waves = [model for model in models if spec(model).input_kind is InputKind.WAVE]
     if training.augmentation.masks and waves:
@@ -103,4 +129,12 @@ def finalist_recipe(workspace: Workspace, benchmark: str, finalist: dict[str, An
     training = learning.training.model_copy(
         update={name: value for name, value in finalist["settings"].items() if name not in own}
     )
-    return Recipe(finalist["model"], training, learning.finetune.schedule, seed, learning.finetune.train_per_class)
+    return Recipe(
+        model=finalist["model"],
+        training=training,
+        schedule=learning.finetune.schedule,
+        seed=seed,
+        train_per_class=learning.finetune.train_per_class,
+        large_margin=learning.finetune.large_margin,
+        verification=learning.verification if tasks[workspace.params.benchmark(benchmark).task].pairs else None,
+    )

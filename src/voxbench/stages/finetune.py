@@ -10,6 +10,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 import voxbench
 from voxbench.artifacts import write_json
 from voxbench.evaluation.decisions import (
@@ -25,7 +28,15 @@ from voxbench.progress import Progress
 from voxbench.schema import Split
 from voxbench.serving import contract
 from voxbench.serving.bundle import Bundle, write_bundle
-from voxbench.stages.finalists import SPLIT, check_learning, defined, finalist_recipe, read_selection, source
+from voxbench.stages.finalists import (
+    SPLIT,
+    check_learning,
+    check_pairs,
+    defined,
+    finalist_recipe,
+    read_selection,
+    source,
+)
 from voxbench.stages.workspace import Workspace
 from voxbench.tasks import tasks
 from voxbench.tracking.registry import Candidate, Served, best_first, register
@@ -42,6 +53,7 @@ def finetune(workspace: Workspace, name: str) -> None:
     params = workspace.params
     benchmark, learning = params.benchmark(name), params.learning(name)
     check_learning(workspace, benchmark, learning.training)
+    check_pairs(workspace, benchmark, learning)
     jobs = [_job(workspace, name, finalist) for finalist in read_selection(workspace, name)["finalists"]]
     discard_others(workspace.models(name), jobs)
     column = f"valid_{benchmark.metric}"
@@ -64,9 +76,20 @@ def finetune(workspace: Workspace, name: str) -> None:
             progress.advance(f"{model}: {column} {value:.3f} at epoch {finished.best_epoch + 1}")
         greater_is_better = METRICS[benchmark.metric].greater_is_better
         _rank(workspace, name, candidates, greater_is_better)
-        champion = register(workspace.root, name, candidates, _served(workspace, name), greater_is_better)
+        champion = _register(workspace, name, candidates, greater_is_better)
         stage.log_summary({"champion": champion})
-    print(f"{name}: {len(candidates)} versions registered, best on validation: {champion}")
+
+
+def _register(workspace: Workspace, name: str, candidates: list[Candidate], greater_is_better: bool) -> str:
+    """Register the candidates and return the best one's name; networks of pairs have no answer to one recording."""
+    count = len(candidates)
+    if tasks[workspace.params.benchmark(name).task].pairs:
+        champion = best_first(candidates, greater_is_better)[0].model
+        print(f"{name}: {count} networks stored, best on validation: {champion}; none registered to serve single clips")
+        return champion
+    champion = register(workspace.root, name, candidates, _served(workspace, name), greater_is_better)
+    print(f"{name}: {count} versions registered, best on validation: {champion}")
+    return champion
 
 
 def _decide(workspace: Workspace, name: str, finished: Finished) -> dict[str, str | float]:
@@ -81,9 +104,13 @@ def _decide(workspace: Workspace, name: str, finished: Finished) -> dict[str, st
     rows = finished.scores[finished.scores["split"] == Split.VALID]
     scores, labels = detection_scores(task.score_kind, score_values(task, rows)), rows["truth"].to_numpy()
     manifest = workspace.prepared(benchmark.corpus) / "manifest.parquet"
-    seconds = seconds_of(manifest, rows["id"], settings.calibration)
+    sides = [rows[column] for column in (("enroll", "test") if task.pairs else ("id",))]
+    heard = [seconds_of(manifest, ids, settings.calibration) for ids in sides]
+    # The shorter recording limits what a trial can say.
+    seconds = None if heard[0] is None else np.min(np.array(heard), axis=0)
+    people = pd.concat([rows[f"{each.name}_speaker"] for each in sides]) if task.pairs else rows["speaker"]
     negative, positive = task.classes
-    decision = fit_decision(settings, (negative, positive), scores, labels, rows["speaker"], seconds)
+    decision = fit_decision(settings, (negative, positive), scores, labels, people, seconds)
     write_decision(folder, decision)
     if decision.reason:
         return {"undecided": decision.reason}

@@ -2,8 +2,10 @@
 
 Outputs in `data/prepared/CORPUS`: `shard-*.arrow` (audio), `manifest.parquet` (one row for each recording kept),
 `excluded.csv` (one for each that was not, with the reason), `funnel.json` (found -> readable -> kept, labelled) and
-`leakage.json` (the certificate that no speaker, session or audio is in two splits). The manifest also carries the split
-by utterance, `split_utterance`, which leaks by design and is trained on for comparison only (`leakage-utterance.json`).
+`leakage.json` (the certificate that no speaker, session or audio is in two splits). A corpus with lists of trials has
+`trials.parquet` and `trials.json`, by the ids of the manifest: `voxbench.corpora.stored_trials`. The manifest also
+carries the split by utterance, `split_utterance`, which leaks by design and is trained on for comparison only
+(`leakage-utterance.json`).
 
 Recordings stream through: memory holds a few shards' worth of rows, and at the end the columns that splits need. Audio
 of copies that are left out stays in the shards; the manifest decides what is used.
@@ -31,6 +33,7 @@ from voxbench.corpora.exclusions import UNSPLIT, Exclusions
 from voxbench.corpora.integrity import ABOUT_AUDIO, LEAKY_KEYS, certify, find_copies
 from voxbench.corpora.manifest import Census, RowsWriter, complete, count_labels, read_columns, take_census
 from voxbench.corpora.splitting import assign_splits
+from voxbench.corpora.stored_trials import ACCOUNT, STORED, store_trials
 from voxbench.features.store import ShardWriter, quantize, read_notes
 from voxbench.progress import Progress
 from voxbench.schema import AudioError, InputError, Split, Utterance
@@ -58,7 +61,8 @@ def prepare(workspace: Workspace, name: str) -> None:
     parallel = workspace.params.parallel
     paths = [folder / f"shard-{number:05d}.arrow" for number in range(-(-taken // parallel.rows_per_shard))]
     # A manifest vouches for the shards beside it, so it goes before they change.
-    for stale in {folder / "manifest.parquet", *folder.glob("shard-*")} - set(paths):
+    derived = {folder / name for name in ("manifest.parquet", STORED, ACCOUNT)}
+    for stale in {*derived, *folder.glob("shard-*")} - set(paths):
         stale.unlink(missing_ok=True)
     rows = folder / "manifest.parquet.rows"
     with Exclusions(folder / "excluded.csv") as excluded, RowsWriter(rows, census.extras) as kept:
@@ -71,6 +75,9 @@ def prepare(workspace: Workspace, name: str) -> None:
                 progress.advance(f"{excluded.unusable} excluded", len(chunk))
         kept.close()
         account(rows, census, excluded, corpus)
+    if corpus.trials:
+        lists = [(name, workspace.root / corpus.root / name) for name in corpus.trials]
+        print(store_trials(folder, lists, corpus.max_excluded_fraction))
 
 
 def _cleaned(

@@ -14,7 +14,15 @@ from voxbench.metrics import METRICS
 from voxbench.metrics.significance import compare_pairs
 from voxbench.progress import Progress
 from voxbench.schema import Split
-from voxbench.stages.finalists import SPLIT, check_learning, defined, finalist_recipe, read_selection, source
+from voxbench.stages.finalists import (
+    SPLIT,
+    check_learning,
+    check_pairs,
+    defined,
+    finalist_recipe,
+    read_selection,
+    source,
+)
 from voxbench.stages.workspace import Workspace
 from voxbench.tasks import tasks
 from voxbench.tracking.runs import open_stage
@@ -27,6 +35,7 @@ def repeat(workspace: Workspace, name: str) -> None:
     params = workspace.params
     benchmark, learning = params.benchmark(name), params.learning(name)
     check_learning(workspace, benchmark, learning.training)
+    check_pairs(workspace, benchmark, learning)
     task, metric, folder = tasks[benchmark.task], benchmark.metric, workspace.results(name, "repeat")
     jobs = repeat_jobs(workspace, name, learning.repeat.seeds)
     discard_others(folder, jobs)

@@ -13,6 +13,7 @@ from voxbench.reporting.evidence import Evidence, Question, Sources, gather
 from voxbench.reporting.exports import summary, write_cross_figures, write_figures, write_plots
 from voxbench.reporting.page import render
 from voxbench.reporting.tables_overview import read_matrix
+from voxbench.schema import InputError
 from voxbench.stages.workspace import Workspace
 from voxbench.tasks import tasks
 
@@ -37,6 +38,10 @@ def gather_benchmark(workspace: Workspace, name: str) -> Evidence:
     """Return the evidence of benchmark `name`."""
     params = workspace.params
     row = params.benchmark(name)
+    if tasks[row.task].pairs:
+        raise InputError(
+            f"benchmark {name!r} is of task {row.task!r}, whose scores are of trials: the report cannot show them yet"
+        )
     question = Question(
         name=name,
         task=tasks[row.task],

@@ -16,8 +16,9 @@ from voxbench.config import Study
 from voxbench.metrics import METRICS
 from voxbench.progress import Progress
 from voxbench.schema import Split
-from voxbench.stages.finalists import SPLIT, check_learning, source
+from voxbench.stages.finalists import SPLIT, check_learning, check_pairs, source
 from voxbench.stages.workspace import Workspace
+from voxbench.tasks import tasks
 from voxbench.tracking.runs import open_stage
 from voxbench.training.fit import Recipe
 from voxbench.training.jobs import Finished, Job, discard_others, run_jobs
@@ -30,6 +31,7 @@ def select(workspace: Workspace, name: str) -> None:
     study, searching = params.study(name), params.searching(name)
     training, selection = searching.training, searching.selection
     check_learning(workspace, study, training)
+    check_pairs(workspace, study, searching)
     base = _base_job(workspace, study, name)
     searches = [
         Search(family, models, study.trials[family], selection, base, workspace.journal(name, family))
@@ -40,7 +42,7 @@ def select(workspace: Workspace, name: str) -> None:
         return run_jobs(jobs, params.parallel.workers)
 
     trials: list[Trial] = []
-    settings = {"training": training, "selection": selection, "study": study}
+    settings = {"training": training, "selection": selection, "study": study, "verification": searching.verification}
     with (
         open_stage(workspace.root, name, "select", settings) as stage,
         Progress(f"select {name}", sum(study.trials.values())) as progress,
@@ -66,7 +68,15 @@ def _base_job(workspace: Workspace, study: Study, name: str) -> Job:
     return Job(
         folder=workspace.results(name, "select"),
         source=source(workspace, study.task, study.corpus, SPLIT),
-        recipe=Recipe(study.models[0], training, selection.schedule, training.seed, selection.train_per_class),
+        recipe=Recipe(
+            model=study.models[0],
+            training=training,
+            schedule=selection.schedule,
+            seed=training.seed,
+            train_per_class=selection.train_per_class,
+            large_margin=None,
+            verification=searching.verification if tasks[study.task].pairs else None,
+        ),
         metric=study.metric,
         scored=(Split.VALID,),
         keep_weights=False,

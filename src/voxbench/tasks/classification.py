@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from voxbench.config import Training
 from voxbench.schema import AGE_GROUPS, GENDERS, InputError, ScoreKind
 from voxbench.tasks.registry import Loss, Task, tasks
 
@@ -34,11 +35,11 @@ def classification(name: str, words: Words, classes: tuple[str, ...], subject: s
     def targets(manifest: pd.DataFrame) -> np.ndarray:
         return words(manifest).map({word: number for number, word in enumerate(classes)}).to_numpy(np.int64)
 
-    def loss(training_targets: np.ndarray, balanced: bool) -> Loss:
-        if not balanced:
-            return nn.functional.cross_entropy
+    def loss(training_targets: np.ndarray, settings: Training) -> Loss:
+        if settings.balance != "loss":
+            return lambda outputs, targets, _: nn.functional.cross_entropy(outputs, targets)
         weights_C = class_weights(training_targets, classes)
-        return lambda outputs, targets: nn.functional.cross_entropy(outputs, targets, weights_C.to(outputs.device))
+        return lambda outputs, targets, _: nn.functional.cross_entropy(outputs, targets, weights_C.to(outputs.device))
 
     def scores(outputs_NKC: Tensor) -> dict[str, np.ndarray]:
         probabilities = outputs_NKC.double().softmax(dim=-1).mean(dim=1).numpy()
@@ -56,12 +57,13 @@ def classification(name: str, words: Words, classes: tuple[str, ...], subject: s
         score_columns=tuple(f"p_{word}" for word in classes),
         labelled=lambda manifest: words(manifest).isin(classes).to_numpy(),
         targets=targets,
-        head=lambda size, dropout, _: nn.Sequential(nn.Dropout(dropout), nn.Linear(size, len(classes))),
+        head=lambda size, settings, _: nn.Sequential(nn.Dropout(settings.dropout), nn.Linear(size, len(classes))),
         loss=loss,
         scores=scores,
         answer=answer,
         ordered=False,
         counts={},
+        pairs=False,
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from voxbench.config import Training
 from voxbench.schema import InputError, ScoreKind
 from voxbench.tasks.registry import Loss, Task, tasks
 
@@ -40,11 +41,11 @@ class ValueHead(nn.Module):
 def value(name: str, column: str, unit: str, subject: str) -> Task:
     """Return a task that estimates the manifest's numeric `column`."""
 
-    def loss(training_targets: np.ndarray, balanced: bool) -> Loss:
-        if balanced:
+    def loss(training_targets: np.ndarray, settings: Training) -> Loss:
+        if settings.balance == "loss":
             raise InputError(f"training.balance evens out classes, and task {name!r} has none: set it to 'none'")
         _, std = _scale(training_targets)
-        return lambda outputs, targets: ((outputs - targets) / std).float().square().mean()
+        return lambda outputs, targets, _: ((outputs - targets) / std).float().square().mean()
 
     def scores(outputs_NK: Tensor) -> dict[str, np.ndarray]:
         return {"predicted": outputs_NK.double().mean(dim=1).numpy()}
@@ -61,12 +62,13 @@ def value(name: str, column: str, unit: str, subject: str) -> Task:
         score_columns=("predicted",),
         labelled=lambda manifest: manifest[column].notna().to_numpy(),
         targets=lambda manifest: manifest[column].to_numpy(np.float64),
-        head=ValueHead,
+        head=lambda size, settings, targets: ValueHead(size, settings.dropout, targets),
         loss=loss,
         scores=scores,
         answer=answer,
         ordered=False,
         counts={},
+        pairs=False,
     )
 
 

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from voxbench.artifacts import digest, read_json
-from voxbench.config import Augmentation, Features
-from voxbench.features.augmentation import AugmentedCrops
+from voxbench.config import Features
+from voxbench.corpora.stored_trials import TrialList
 from voxbench.features.dataset import CropDataset, frames_of
-from voxbench.features.extraction import build_front_end
 from voxbench.features.mixed import open_store
 from voxbench.features.store import RaggedStore, Store
 from voxbench.schema import InputError, InputKind, Split
 from voxbench.seeding import generator
 from voxbench.tasks import Task
 from voxbench.training.scoring import CARRIED
+from voxbench.training.trials import listed_trials
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class AudioSource:
 class BenchmarkData:
     """`rows` is the manifest's labelled part, `store` what its crops are cut from: features, or the audio itself.
 
-    `mean` and `std` `(F,)` are those of the training rows' features. A crop of a wave has samples for frames.
+    `mean` and `std` `(F,)` are those of the training rows' features. A crop of a wave has samples for frames. Of a task
+    of pairs `listed` are the test trials, None where they are drawn.
     """
 
     task: Task
@@ -46,6 +47,7 @@ class BenchmarkData:
     std: np.ndarray
     crop_frames: int
     features_digest: str
+    listed: TrialList | None
 
     @property
     def hop_ms(self) -> float:
@@ -67,24 +69,35 @@ class BenchmarkData:
         classes = self.task.targets(rows) if self.task.classes else np.zeros(len(rows))
         return subset(rows, classes, per_class, seed)
 
-    def dataset(self, rows: pd.DataFrame) -> CropDataset:
-        """Return the crops of `rows`, in their order."""
-        positions = [self.store.position(row_id) for row_id in rows["id"]]
-        return CropDataset(self.store, positions, self.task.targets(rows), self.crop_frames)
+    def learnt_classes(self, rows: pd.DataFrame) -> tuple[str, ...]:
+        """Return the words of the classes that the training `rows` are of: the task's own, or their speakers."""
+        return tuple(sorted(rows["speaker"].unique())) if self.task.pairs else self.task.classes
 
-    def altered(self, crops: CropDataset, augmentation: Augmentation, seed: int) -> AugmentedCrops:
-        """Return the rows of `crops`, their features computed anew from altered recordings."""
-        prepared = open_store(self.audio.prepared)
-        front_end = build_front_end(self.audio.front_end, self.audio.sample_rate_hz)
-        return AugmentedCrops(crops, prepared, front_end, self.kind, augmentation, seed)
+    def with_crops(self, crop_seconds: float) -> BenchmarkData:
+        """Return the same rows with crops of another length."""
+        frames = frames_of(self.kind, crop_seconds, self.hop_ms, self.audio.sample_rate_hz)
+        return replace(self, crop_frames=frames)
+
+    def dataset(self, rows: pd.DataFrame, targets: np.ndarray | None = None) -> CropDataset:
+        """Return the crops of `rows`, in their order, with the `targets` that the task gives them, or with others."""
+        positions = [self.store.position(row_id) for row_id in rows["id"]]
+        given = self.task.targets(rows) if targets is None else targets
+        return CropDataset(self.store, positions, given, self.crop_frames)
 
 
 def load_data(
-    task: Task, kind: InputKind, audio: AudioSource, features: Path, crop_seconds: float, split_column: str
+    task: Task,
+    kind: InputKind,
+    audio: AudioSource,
+    features: Path,
+    crop_seconds: float,
+    split_column: str,
+    test_list: str | None,
 ) -> BenchmarkData:
     """Open what the prepare and features stages wrote for a corpus, its rows split as the manifest's column says.
 
-    The digest covers what a run can see: features, and the rows' labels, splits and identities.
+    The digest covers what a run can see: features, the rows' labels, splits and identities, and the trials of the
+    corpus's `test_list`, where one is named.
     """
     manifest = pd.read_parquet(audio.prepared / "manifest.parquet")
     about = read_json(features / "features.json")[kind]
@@ -93,7 +106,9 @@ def load_data(
     rows = manifest[task.labelled(manifest)].reset_index(drop=True)
     rows["split"] = rows[split_column]
     columns = [rows[name].astype(object).where(rows[name].notna(), None).tolist() for name in CARRIED if name in rows]
-    identity = digest([about["digest"], columns, task.targets(rows).tolist()])
+    listed = listed_trials(audio.prepared, test_list) if test_list else None
+    trials = [] if listed is None else [listed.trials[name].tolist() for name in listed.trials]
+    identity = digest([about["digest"], columns, task.targets(rows).tolist(), *trials])
     return BenchmarkData(
         task=task,
         kind=kind,
@@ -104,6 +119,7 @@ def load_data(
         std=np.array(about["std"], dtype=np.float32),
         crop_frames=frames_of(kind, crop_seconds, audio.front_end.hop_ms, audio.sample_rate_hz),
         features_digest=identity,
+        listed=listed,
     )
 
 

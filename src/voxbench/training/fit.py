@@ -11,19 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import numpy as np
 import pandas as pd
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
-from torch.utils.data import DataLoader
 
-from voxbench.config import Schedule, Training
-from voxbench.features.dataset import BalancedCrops, Batch, ShuffledCrops, evaluation_loader, training_loader
+from voxbench.config import LargeMargin, Schedule, Training, Verification
+from voxbench.features.dataset import evaluation_loader
 from voxbench.schema import Split
 from voxbench.seeding import derive_seed
+from voxbench.tasks import Task
+from voxbench.training.batches import copies_of, training_batches
 from voxbench.training.data import BenchmarkData
+from voxbench.training.judging import Judge, judge_of
 from voxbench.training.module import TrainingModule
 from voxbench.training.network import Network, Statistics, build_network
-from voxbench.training.scoring import evaluate, score_table
+from voxbench.training.scoring import evaluate
 
 Pruner = Callable[[int, float], bool]
 Epoch = dict[str, float | None]
@@ -38,10 +41,30 @@ class Recipe:
     schedule: Schedule
     seed: int
     train_per_class: int | None
+    large_margin: LargeMargin | None
+    verification: Verification | None
 
     def with_training(self, training: Training) -> Recipe:
         """Return this recipe with another training section."""
         return replace(self, training=training)
+
+    def second_phase(self, plan: LargeMargin) -> Recipe:
+        """Return the recipe of the large-margin phase: longer crops, its own margin, no copies."""
+        training, margin = self.training, self.training.margin
+        assert margin is not None, "checked before anything is trained"
+        changes = {
+            "learning_rate": plan.learning_rate,
+            "crop_seconds": plan.crop_seconds,
+            "margin": margin.model_copy(update={"margin": plan.margin, "warm_up_epochs": None}),
+            "augmentation": training.augmentation.model_copy(update={"speed_speakers": None}),
+        }
+        return replace(
+            self,
+            training=training.model_copy(update=changes),
+            schedule=self.schedule.model_copy(update={"max_epochs": plan.epochs}),
+            seed=derive_seed(self.seed, "large margin"),
+            large_margin=None,
+        )
 
 
 @dataclass(frozen=True)
@@ -67,50 +90,57 @@ def fit(
     Early stopping watches the validation loss, `prune(epoch, value)` the validation metric.
 
     The best epoch is that of the lowest validation loss. With a folder of `checkpoints`, every epoch leaves one and
-    a run that was cut off goes on from it, to the same result.
+    a run that was cut off goes on from it, to the same result. A large-margin phase goes on from the best epoch's
+    weights; its epochs follow in the history, and the best of all of them is kept.
     """
     torch.manual_seed(derive_seed(recipe.seed, "weights", recipe.model))
     train_rows = data.training_rows(recipe.train_per_class, recipe.seed)
-    statistics = Statistics(data.mean, data.std, data.task.targets(train_rows))
+    targets = copies_of(data, train_rows, recipe.training).target
+    statistics = Statistics(data.mean, data.std, targets)
     network = build_network(recipe.model, data.task, recipe.training, recipe.schedule.trainable, statistics, initial)
-    valid_rows = data.split(Split.VALID)
-    record = EpochRecord(
-        lambda outputs: evaluate(data.task, score_table(data.task, valid_rows, outputs)),
-        metric,
-        prune,
-        recipe.schedule.patience,
-    )
-    trainer = _trainer(recipe.schedule, record, checkpoints)
-    last = checkpoints / "last.ckpt" if checkpoints else None
-    batch_size, crops = recipe.training.batch_size, recipe.training.evaluation_crops
-    with warnings.catch_warnings():
-        # Advice on loader workers: the features are mapped from memory, so workers would only add copies.
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        # Lightning's own use of a name that torch has deprecated.
-        warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
-        trainer.fit(
-            _module(network, data, statistics, recipe),
-            _training_loader(data, train_rows, recipe),
-            evaluation_loader(data.dataset(valid_rows), batch_size, crops),
-            ckpt_path=str(last) if last and last.is_file() else None,
-        )
+    judge = judge_of(data, Split.VALID, recipe.training, recipe.verification, train_rows)
+    record = EpochRecord(data.task, judge, metric, prune, recipe.schedule.patience)
+    run = _Run(network, data, train_rows, targets, judge, record)
+    run.train(recipe, data, checkpoints)
     network.load_state_dict(record.best_weights)
+    if recipe.large_margin and record.goes_on:
+        record.begin_phase()
+        second = recipe.second_phase(recipe.large_margin)
+        folder = checkpoints / "large-margin" if checkpoints else None
+        run.train(second, data.with_crops(recipe.large_margin.crop_seconds), folder)
+        network.load_state_dict(record.best_weights)
     return Fitted(network, record.history, record.best_epoch, record.pruned)
 
 
-def _module(network: Network, data: BenchmarkData, statistics: Statistics, recipe: Recipe) -> TrainingModule:
-    loss = data.task.loss(statistics.targets, recipe.training.balance == "loss")
-    valid_loss = data.task.loss(statistics.targets, False)
-    return TrainingModule(network, loss, valid_loss, recipe.training, recipe.seed, data.hop_ms)
+@dataclass(frozen=True)
+class _Run:
+    """What both phases of a training run share."""
 
+    network: Network
+    judged: BenchmarkData
+    train_rows: pd.DataFrame
+    targets: np.ndarray
+    judge: Judge
+    record: EpochRecord
 
-def _training_loader(data: BenchmarkData, rows: pd.DataFrame, recipe: Recipe) -> DataLoader[Batch]:
-    crops, training = data.dataset(rows), recipe.training
-    sampler: ShuffledCrops | BalancedCrops = ShuffledCrops(len(rows), recipe.seed)
-    if training.balance == "sampling":
-        sampler = BalancedCrops(data.task.targets(rows), data.task.classes, recipe.seed)
-    dataset = data.altered(crops, training.augmentation, recipe.seed) if training.augmentation.changes_waves else crops
-    return training_loader(dataset, training.batch_size, sampler)
+    def train(self, recipe: Recipe, data: BenchmarkData, checkpoints: Path | None) -> None:
+        """Train until the recipe's schedule or the record says stop; crops to learn from are those of `data`."""
+        training = recipe.training
+        loss = data.task.loss(self.targets, training)
+        batches, online = training_batches(data, self.train_rows, training, recipe.seed)
+        judged = self.judged.dataset(self.judge.rows)
+        last = checkpoints / "last.ckpt" if checkpoints else None
+        with warnings.catch_warnings():
+            # Advice on loader workers: the features are mapped from memory, so workers would only add copies.
+            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            # Lightning's own use of a name that torch has deprecated.
+            warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
+            _trainer(recipe.schedule, self.record, checkpoints).fit(
+                TrainingModule(self.network, loss, self.judge, training, recipe.seed, data.hop_ms, online),
+                batches,
+                evaluation_loader(judged, training.batch_size, training.evaluation_crops),
+                ckpt_path=str(last) if last and last.is_file() else None,
+            )
 
 
 def _trainer(schedule: Schedule, record: EpochRecord, checkpoints: Path | None) -> lightning.Trainer:
@@ -136,10 +166,9 @@ def _trainer(schedule: Schedule, record: EpochRecord, checkpoints: Path | None) 
 class EpochRecord(lightning.Callback):
     """Keeps the learning curve and the weights of the best epoch, and asks whether to prune."""
 
-    def __init__(
-        self, measure: Callable[[torch.Tensor], Epoch], metric: str, prune: Pruner | None, patience: int
-    ) -> None:
-        self.measure = measure
+    def __init__(self, task: Task, judge: Judge, metric: str, prune: Pruner | None, patience: int) -> None:
+        self.task = task
+        self.judge = judge
         self.metric = metric
         self.prune = prune
         self.patience = patience
@@ -147,6 +176,11 @@ class EpochRecord(lightning.Callback):
         self.best_epoch = -1
         self.best_weights: dict[str, torch.Tensor] = {}
         self.pruned = False
+        self.phase_start = 0
+
+    def begin_phase(self) -> None:
+        """Go on with another phase, whose epochs have the whole patience before them."""
+        self.phase_start = len(self.history)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Record the epoch; validation has run by now."""
@@ -154,10 +188,11 @@ class EpochRecord(lightning.Callback):
         loss = float(trainer.callback_metrics["valid_loss"])
         # A diverged network has no scores to measure.
         finite = bool(pl_module.valid_outputs.isfinite().all())
-        measured = self.measure(pl_module.valid_outputs) if finite else dict.fromkeys([self.metric])
+        outputs = pl_module.valid_outputs
+        measured = evaluate(self.task, self.judge.table(outputs)) if finite else dict.fromkeys([self.metric])
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         self.history.append(
-            {"epoch": trainer.current_epoch, "train_loss": pl_module.train_loss, "valid_loss": loss}
+            {"epoch": len(self.history), "train_loss": pl_module.train_loss, "valid_loss": loss}
             | {f"valid_{name}": value for name, value in measured.items()}
             | {"learning_rate": float(rate)}
         )
@@ -172,12 +207,21 @@ class EpochRecord(lightning.Callback):
     @property
     def over(self) -> bool:
         """Say whether the run was pruned, has waited long enough for a lower loss, or has none that is finite."""
-        waited, loss = len(self.history) - 1 - self.best_epoch, self.history[-1]["valid_loss"]
-        return self.pruned or waited >= self.patience or loss is None or not math.isfinite(loss)
+        waited = len(self.history) - 1 - max(self.best_epoch, self.phase_start - 1)
+        return self.pruned or waited >= self.patience or not self._is_finite(-1)
+
+    @property
+    def goes_on(self) -> bool:
+        """Say whether another phase can begin: the run was not pruned, and its best epoch has a finite loss."""
+        return not self.pruned and self._is_finite(self.best_epoch)
+
+    def _is_finite(self, epoch: int) -> bool:
+        loss = self.history[epoch]["valid_loss"]
+        return loss is not None and math.isfinite(loss)
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Stop at once where a resumed run was over."""
-        trainer.should_stop |= bool(self.history) and self.over
+        trainer.should_stop |= len(self.history) > self.phase_start and self.over
 
     def _ask(self, epoch: Epoch) -> None:
         value = epoch[f"valid_{self.metric}"]

@@ -1,9 +1,10 @@
 """Training runs as jobs: side by side in worker processes, kept once finished, redone only when something changed.
 
 A job's folder holds `job.json` (its digest and summary), `history.csv`, `scores.parquet` and, where asked for,
-`weights.safetensors`. It is filled under a temporary name and renamed, so a folder that exists is a finished job. Its
-digest covers the recipe, the features, the source code and the library versions: an equal digest means an equal
-result, so that resuming equals never having been interrupted.
+`weights.safetensors`. A task of pairs adds `trials.json`, which names each split's list of trials with its hash, and
+to the weights `back_end.safetensors`: what its scores were fitted on. The folder is filled under a temporary name and
+renamed, so a folder that exists is a finished job. Its digest covers the recipe, the features, the source code and the
+library versions: an equal digest means an equal result, so that resuming equals never having been interrupted.
 """
 
 from __future__ import annotations
@@ -21,10 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+import numpy as np
 import pandas as pd
 import torch
 from filelock import FileLock
+from safetensors.numpy import save_file as numpy_save_file
 from safetensors.torch import save_file
+from torch import nn
 
 from voxbench.artifacts import digest, package_digest, read_json, write_json
 from voxbench.features.dataset import evaluation_loader
@@ -35,12 +39,13 @@ from voxbench.schema import InputError, Split
 from voxbench.tasks import tasks
 from voxbench.training.data import AudioSource, BenchmarkData, load_data
 from voxbench.training.fit import Fitted, Recipe, fit
-from voxbench.training.network import Network
+from voxbench.training.judging import TrialJudge, judge_of
+from voxbench.training.network import Network, predict
 from voxbench.training.pruning import FrozenHistory
-from voxbench.training.scoring import predict, score_table
 from voxbench.workers import KEEP_FREED_MEMORY
 
 ROOMS_THAT_CHANGE_NUMBERS = ("audio", "models", "metrics", "corpora", "features", "tasks", "training")
+BACK_END, LISTS = "back_end.safetensors", "trials.json"
 LIBRARIES_THAT_CHANGE_NUMBERS = ("torch", "torchvision", "lightning", "numpy", "optuna", "scipy", "soxr")
 
 
@@ -58,7 +63,9 @@ class Source:
     def load(self, recipe: Recipe) -> BenchmarkData:
         """Open the data that the recipe's model eats."""
         kind, crop_seconds = spec(recipe.model).input_kind, recipe.training.crop_seconds
-        return load_data(tasks[self.task], kind, self.audio, self.features, crop_seconds, self.split_column)
+        test_list = recipe.verification.test_list if recipe.verification else None
+        task = tasks[self.task]
+        return load_data(task, kind, self.audio, self.features, crop_seconds, self.split_column, test_list)
 
     def initial(self, recipe: Recipe) -> Initial | None:
         """Return the weights that the recipe's model starts from, None for random ones."""
@@ -124,9 +131,11 @@ def code_digest() -> str:
 
 def job_digest(job: Job, features_digest: str) -> str:
     """Return what identifies a job's result."""
-    recipe = asdict(job.recipe) | {
+    recipe: dict[str, Any] = asdict(job.recipe) | {
         "training": job.recipe.training.model_dump(mode="json"),
         "schedule": job.recipe.schedule.model_dump(mode="json"),
+        "large_margin": job.recipe.large_margin and job.recipe.large_margin.model_dump(mode="json"),
+        "verification": job.recipe.verification and job.recipe.verification.model_dump(mode="json"),
     }
     pruning = job.pruning.content() if job.pruning else None
     initial = job.source.initial(job.recipe)
@@ -184,14 +193,18 @@ def _train(job: Job, wanted: str) -> Finished:
     checkpoints = partial / wanted if job.recipe.schedule.checkpoints else None
     initial = job.source.initial(job.recipe)
     fitted = fit(job.recipe, data, job.metric, initial.path if initial else None, job.pruning, checkpoints)
-    _write_scores(job, data, fitted, partial)
+    arrays, lists = _write_scores(job, data, fitted, partial)
     pd.DataFrame(fitted.history).to_csv(partial / "history.csv", index=False)
     if job.keep_weights:
-        save_file(dict(fitted.network.state_dict()), partial / "weights.safetensors")
+        save_file(fitted.network.kept(), partial / "weights.safetensors")
+    if data.task.pairs:
+        write_json(partial / LISTS, lists)
+        if job.keep_weights:
+            numpy_save_file(arrays, partial / BACK_END)
     summary: dict[str, Any] = {
         "best_epoch": fitted.best_epoch,
         "pruned": fitted.pruned,
-        "parameters": sum(parameter.numel() for parameter in fitted.network.parameters()),
+        "parameters": sum(parameter.numel() for parameter in _served(fitted.network).parameters()),
         "multiply_adds": _multiply_adds(fitted.network, data),
         "initial": origin(job.recipe.model, job.recipe.training.weights),
         "features_digest": data.features_digest,
@@ -206,17 +219,30 @@ def _train(job: Job, wanted: str) -> Finished:
 
 def _multiply_adds(network: Network, data: BenchmarkData) -> int:
     crop_1FC = torch.zeros(1, len(data.mean), data.crop_frames, device=network.mean_F1.device)
-    return multiply_adds(network, crop_1FC)
+    return multiply_adds(_served(network), crop_1FC)
 
 
-def _write_scores(job: Job, data: BenchmarkData, fitted: Fitted, folder: Path) -> None:
-    crops = job.recipe.training.evaluation_crops
-    tables = []
+def _served(network: Network) -> nn.Module:
+    """Return the part of a network whose size and cost matter to who uses it."""
+    return network.encoder if network.embeds else network
+
+
+def _write_scores(
+    job: Job, data: BenchmarkData, fitted: Fitted, folder: Path
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Write the score table of the splits that are asked for; return what scores of trials are fitted on, and lists."""
+    recipe, crops = job.recipe, job.recipe.training.evaluation_crops
+    train_rows = data.training_rows(recipe.train_per_class, recipe.seed)
+    tables, arrays, lists = [], {}, {}
     for split in job.scored:
-        rows = data.split(split)
-        loader = evaluation_loader(data.dataset(rows), job.recipe.training.batch_size, crops)
-        tables.append(score_table(data.task, rows, predict(fitted.network, loader, crops)))
+        judge = judge_of(data, split, recipe.training, recipe.verification, train_rows)
+        loader = evaluation_loader(data.dataset(judge.rows), recipe.training.batch_size, crops)
+        outputs = predict(fitted.network, loader, crops)
+        tables.append(judge.table(outputs))
+        if isinstance(judge, TrialJudge):
+            arrays, lists[str(split)] = judge.back_end(outputs).arrays(), judge.listed.account()
     pd.concat(tables, ignore_index=True).to_parquet(folder / "scores.parquet", index=False)
+    return arrays, lists
 
 
 def finished_before(job: Job, command: str) -> Finished:

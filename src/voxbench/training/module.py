@@ -11,24 +11,36 @@ from torch import Tensor
 from voxbench.config import Training
 from voxbench.features.augmentation import mask
 from voxbench.features.dataset import Batch
+from voxbench.features.online import OnlineFeatures
+from voxbench.features.wave_crops import WaveBatch
 from voxbench.seeding import derive_seed, generator
 from voxbench.tasks.registry import Loss
+from voxbench.training.judging import Judge
 from voxbench.training.network import Network
 
 
 class TrainingModule(lightning.LightningModule):
     """Trains `network`; `valid_outputs` `(N, K, ...)` holds the last epoch's validation outputs.
 
-    `loss` steers the optimiser; `valid_loss`, in which every row weighs the same, steers schedule and early stopping.
+    `loss` steers the optimiser; that of the `judge` steers schedule and early stopping. Where recordings are altered,
+    `online` makes the features of a batch, on the device.
     """
 
     def __init__(
-        self, network: Network, loss: Loss, valid_loss: Loss, training: Training, seed: int, hop_ms: float
+        self,
+        network: Network,
+        loss: Loss,
+        judge: Judge,
+        training: Training,
+        seed: int,
+        hop_ms: float,
+        online: OnlineFeatures | None,
     ) -> None:
         super().__init__()
         self.network = network
         self.loss = loss
-        self.valid_loss = valid_loss
+        self.judge = judge
+        self.online = online
         self.training_settings = training
         self.hop_ms = hop_ms
         self.seed = seed
@@ -42,13 +54,17 @@ class TrainingModule(lightning.LightningModule):
         """Forget the losses of the epoch before."""
         self._losses.clear()
 
-    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+    def training_step(self, batch: Batch | WaveBatch, batch_index: int) -> Tensor:
         """Return the loss of one batch; dropout draws from (seed, epoch, batch), so interruptions change nothing."""
+        if isinstance(batch, WaveBatch):
+            assert self.online is not None, "given wherever waves are"
+            batch = self.online(batch, self.current_epoch, batch_index)
         torch.manual_seed(derive_seed(self.seed, "dropout", self.current_epoch, batch_index))
         draws = generator(self.seed, "mask", self.current_epoch, batch_index)
         augmentation = self.training_settings.augmentation
         features = mask(batch.features, self.network.mean_F1, augmentation, self.hop_ms, draws)
-        loss = self.loss(self.network(features), batch.target)
+        epochs = self.current_epoch + batch_index / self.trainer.num_training_batches
+        loss = self.loss(self.network(features), batch.target, epochs)
         self._losses.append(loss.detach())
         return loss
 
@@ -58,17 +74,14 @@ class TrainingModule(lightning.LightningModule):
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Collect outputs; crops of one recording follow each other."""
-        self._outputs.append(self.network(batch.features).cpu())
+        self._outputs.append(self.network.judged(batch.features).cpu())
 
     def on_validation_epoch_end(self) -> None:
         """Gather the epoch: outputs by recording and crop, and the validation loss that steers the schedule."""
         outputs = torch.cat(self._outputs)
         crops = self.training_settings.evaluation_crops
         self.valid_outputs = outputs.reshape(-1, crops, *outputs.shape[1:])
-        loader = self.trainer.val_dataloaders
-        assert loader is not None
-        targets = loader.dataset.targets
-        self.log("valid_loss", self.valid_loss(outputs, targets.repeat_interleave(crops)))
+        self.log("valid_loss", self.judge.loss(self.valid_outputs))
         self.train_loss = float(torch.stack(self._losses).mean()) if self._losses else float("nan")
 
     def configure_optimizers(self) -> Any:

@@ -1,6 +1,6 @@
 """The whole network: normalisation by training statistics, an encoder from the zoo, the task's head.
 
-Legend of shape letters: B batch, F bins, T frames.
+Legend of shape letters: B batch, F bins, T frames, D embedding, N recordings, K crops of one recording.
 """
 
 from __future__ import annotations
@@ -11,29 +11,49 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from voxbench.config import Trainable, Training
+from voxbench.features.dataset import Batch
 from voxbench.models import create_model, freeze, spec
 from voxbench.tasks import Task
 
 
 class Network(nn.Module):
-    """Features `(B, F, T)` in, the task's outputs out; everything that serving needs is in its state dict."""
+    """Features `(B, F, T)` in, the task's outputs out; everything that serving needs is in its state dict.
+
+    A network of a task of pairs `embeds`: its head knows the training speakers, and nobody else.
+    """
 
     mean_F1: Tensor
     std_F1: Tensor
 
-    def __init__(self, encoder: nn.Module, head: nn.Module, mean: np.ndarray, std: np.ndarray) -> None:
+    def __init__(self, encoder: nn.Module, head: nn.Module, mean: np.ndarray, std: np.ndarray, embeds: bool) -> None:
         super().__init__()
         self.encoder = encoder
         self.head = head
+        self.embeds = embeds
         self.register_buffer("mean_F1", torch.tensor(mean, dtype=torch.float32)[:, None])
         self.register_buffer("std_F1", torch.tensor(std, dtype=torch.float32)[:, None])
 
     def forward(self, features_BFT: Tensor) -> Tensor:
         """Return the head's outputs for a batch."""
-        outputs: Tensor = self.head(self.encoder((features_BFT - self.mean_F1) / self.std_F1))
+        outputs: Tensor = self.head(self.embedded(features_BFT))
         return outputs
+
+    def embedded(self, features_BFT: Tensor) -> Tensor:
+        """Return the embeddings `(B, D)` of a batch."""
+        embedding_BD: Tensor = self.encoder((features_BFT - self.mean_F1) / self.std_F1)
+        return embedding_BD
+
+    def judged(self, features_BFT: Tensor) -> Tensor:
+        """Return what is judged of a batch: the head's outputs, or of a task of pairs the embeddings."""
+        return self.embedded(features_BFT) if self.embeds else self(features_BFT)
+
+    def kept(self) -> dict[str, Tensor]:
+        """Return the weights that what is judged depends on."""
+        weights = self.state_dict()
+        return {name: tensor for name, tensor in weights.items() if not (self.embeds and name.startswith("head."))}
 
 
 @dataclass(frozen=True)
@@ -62,5 +82,17 @@ def build_network(
     }
     encoder = create_model(model, **{name: known[name] for name in spec(model).accepts})
     freeze(encoder, trainable)
-    head = task.head(encoder.embedding_dim, training.dropout, statistics.targets)
-    return Network(encoder, head, statistics.mean, statistics.std)
+    head = task.head(encoder.embedding_dim, training, statistics.targets)
+    return Network(encoder, head, statistics.mean, statistics.std, task.pairs)
+
+
+def predict(network: Network, loader: DataLoader[Batch], crops: int) -> Tensor:
+    """Return what is judged, `(N, K, ...)` on the CPU, in the loader's order of recordings, each with its crops.
+
+    The network is left in evaluation mode on the device that computed: the accelerator, if there is one.
+    """
+    device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+    network.eval().to(device)
+    with torch.inference_mode():
+        outputs = torch.cat([network.judged(batch.features.to(device)).cpu() for batch in loader])
+    return outputs.reshape(-1, crops, *outputs.shape[1:])
