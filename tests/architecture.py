@@ -15,7 +15,7 @@ from sources import FUNCTIONS, UNKNOWN, Import, Source, Sources, closure, import
 FLOORS = (
     ("", "schema"),
     ("artifacts", "progress", "registry", "seeding"),
-    ("config", "archives", "downloads"),
+    ("config", "archives", "downloads", "options"),
     ("audio", "models", "metrics", "workers"),
     ("corpora", "features", "tasks"),
     ("training", "evaluation"),

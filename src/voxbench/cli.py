@@ -13,21 +13,22 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from voxbench import __version__
-from voxbench.schema import InputError, ScoreKind
+from voxbench.options import (
+    CONVERT_OPTIONS,
+    EVALUATE_OPTIONS,
+    MODEL,
+    POLICY,
+    ROOT,
+    STORE,
+    SUBSET_OPTIONS,
+    TRAIN_OPTIONS,
+    Option,
+)
+from voxbench.schema import InputError, Split
 from voxbench.stages.workspace import Workspace, open_workspace
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 LOCKED = (errno.EROFS, errno.EACCES, errno.EPERM)
-
-
-class Option(NamedTuple):
-    """An option of a command: a switch, or one that takes a value of a type, of certain words, or must be given."""
-
-    name: str
-    purpose: str
-    takes: type | None = None
-    choices: tuple[str, ...] | None = None
-    required: bool = False
 
 
 class Command(NamedTuple):
@@ -119,9 +120,35 @@ def _evaluate(workspace: Workspace, arguments: argparse.Namespace) -> None:
 
 
 def _weights(workspace: Workspace, arguments: argparse.Namespace) -> None:
-    from voxbench.stages.weights import fetch_weights
+    from voxbench.stages.weights import convert_weights, fetch_weights
 
-    fetch_weights(workspace, arguments.model)
+    converting = (arguments.model, arguments.bands, arguments.output)
+    if arguments.action == "fetch":
+        if any(each is not None for each in converting):
+            raise InputError("fetch takes names alone; --model, --bands and --output are of convert")
+        fetch_weights(workspace, arguments.name)
+        return
+    model, bands, output = converting
+    if model is None or bands is None or output is None:
+        raise InputError("convert needs --model, --bands and --output: which network it is, and where its file goes")
+    convert_weights(workspace, list(map(Path, arguments.name)), model, bands, output)
+
+
+def _subset(workspace: Workspace, arguments: argparse.Namespace) -> None:
+    from voxbench.stages.subset import SubsetOptions, subset
+
+    split = None if arguments.split is None else Split(arguments.split)
+    options = SubsetOptions(arguments.hours, arguments.seed, arguments.speakers, split, arguments.output)
+    subset(workspace, arguments.corpus, options)
+
+
+def _train(workspace: Workspace, arguments: argparse.Namespace) -> None:
+    from voxbench.stages.train import TrainOptions, train
+
+    devices = 1 if arguments.devices is None else arguments.devices
+    flags = (arguments.dry_run, arguments.verbose)
+    options = TrainOptions(arguments.model, arguments.output, devices, arguments.resume, *flags)
+    train(workspace, arguments.benchmark, options)
 
 
 def _report(workspace: Workspace, arguments: argparse.Namespace) -> None:
@@ -137,33 +164,13 @@ def _profile(workspace: Workspace, arguments: argparse.Namespace) -> None:
     print("\n".join(changes) or "params.yaml has these values already")
 
 
-ROOT = Option("root", "a folder other than that of params.yaml; needed where CORPUS is a reader, not a row", Path)
-EVALUATE_OPTIONS = (
-    Option("scores", "the score file: csv, tsv, txt, npy or parquet", Path, required=True),
-    Option("output", "a new folder, or one that this command wrote", Path, required=True),
-    Option("kind", "what the scores are; --task says it, too", str, tuple(map(str, ScoreKind))),
-    Option("task", "detection as that field reports it", str, ("speaker_verification", "anti_spoofing")),
-    Option("labels", "trial list, protocol or table with the truth, where the score file lacks it", Path),
-    Option("columns", "names of the score file's columns, a,b,c, where it has no header", str),
-    Option("utterances", "file with the names of an array's rows, one in a line", Path),
-    Option("split", "evaluate the rows of this split alone", str),
-    Option("groups", "columns to group by, a,b,c; without it the usual ones", str),
-    Option("dev-scores", "scores of development rows: calibration and thresholds are fitted there", Path),
-    Option("dev-labels", "their labels", Path),
-    Option("dev-split", "their split; without --dev-scores another split of --scores", str),
-    Option("against", "scores of another system of the same rows: differences, tests, what could be found", Path),
-    Option("against-labels", "their labels; without it those of --labels", Path),
-    Option("asv-scores", "scores of the speaker verifier, for the t-DCF", Path),
-    Option("asv-rates", "a verifier by its published errors, such as asvspoof2019-la-eval", str),
-    Option("centre", "embeddings of other people, whose mean is subtracted from all", Path),
-    Option("cohort", "embeddings of other people, against whose means AS-norm normalises scores", Path),
-    Option("top", "how many of the cohort's speakers, the closest, count for AS-norm", int),
-    Option("plda", "embeddings of other people, on which a PLDA is fitted that takes the cosine's place", Path),
-    Option("plda-dimensions", "the dimensions that it keeps", int),
-    Option("plda-iterations", "how often its fit is improved", int),
-    Option("speakers", "lines `recording speaker` of these embeddings, where nothing else says it", Path),
-    Option("enrolments", "lines `template recording`: the enroll side of a trial names a template of its clips", Path),
-)
+def _voices(workspace: Workspace, arguments: argparse.Namespace) -> int:
+    from voxbench.stages.voices import Asked, answer
+
+    named = {name: value for name, value in vars(arguments).items() if name not in ("params", "run")}
+    return answer(workspace, Asked(**named))
+
+
 COMMANDS = {
     "doctor": Command(
         "say whether a corpus on disk is complete and usable, and how to mend it",
@@ -186,11 +193,25 @@ COMMANDS = {
         ),
     ),
     "synthesize": Command("write the synthetic twin of a corpus", ("corpus",), "voxceleb1", _synthesize),
+    "subset": Command(
+        "draw a part of a corpus by a seeded rule, as a list that corpora.CORPUS.only takes",
+        ("corpus",),
+        "voxceleb2 --hours 100 --seed 1 --split train --output data/subsets/voxceleb2-100h.csv",
+        _subset,
+        SUBSET_OPTIONS,
+    ),
     "prepare": Command("clean a corpus, split it, account for every recording", ("corpus",), "timit", _prepare),
     "mix": Command("plan mixtures of a prepared corpus's people", ("corpus",), "count-librispeech", _mix),
     "features": Command("compute the features of a prepared corpus", ("corpus",), "timit", _features),
     "select": Command("stage 1: search the candidate models of a study", ("study",), "gender-voxceleb1", _select),
     "finetune": Command("stage 2: train and register the finalists", ("benchmark",), "age-timit", _finetune),
+    "train": Command(
+        "train one model on a benchmark's data, outside of the pipeline",
+        ("benchmark",),
+        "verify-voxceleb --model ecapa_tdnn --verbose",
+        _train,
+        TRAIN_OPTIONS,
+    ),
     "repeat": Command("train every finalist with every seed and test", ("benchmark",), "age-timit", _repeat),
     "ablate": Command("train variants of a benchmark's finalists", ("benchmark",), "age-timit", _ablate),
     "cross": Command("test every benchmark's best network on every corpus", (), "", _cross),
@@ -201,11 +222,40 @@ COMMANDS = {
         _evaluate,
         EVALUATE_OPTIONS,
     ),
+    "enroll": Command(
+        "enrol a voice from recordings, of which only embeddings are kept",
+        ("name", "clip..."),
+        "ann one.wav two.wav --model verify-voxceleb/ecapa_tdnn",
+        _voices,
+        (MODEL._replace(required=True), Option("replace", "in the place of an enrolled voice of that name"), *STORE),
+    ),
+    "verify": Command(
+        "compare a recording with an enrolled voice, exit status 0 accepted, 1 rejected, 2 no answer",
+        ("name", "clip"),
+        "ann three.wav",
+        _voices,
+        (MODEL, POLICY, *STORE),
+    ),
+    "identify": Command(
+        "say which enrolled voice is heard, exit status 0 one of them, 1 none of them, 2 no answer",
+        ("clip",),
+        "three.wav --top 3",
+        _voices,
+        (MODEL, POLICY, Option("top", "show so many of the best; without it all", int), *STORE),
+    ),
+    "forget": Command("delete an enrolled voice", ("name",), "ann", _voices, STORE),
+    "voices": Command("list the enrolled voices", (), "", _voices, STORE),
     "report": Command("write reports/index.html and reports/metrics.json", (), "", _report),
     "profile": Command("replace values of params.yaml by those of a profile", ("profile",), "paper", _profile),
-    "weights": Command("fetch ImageNet weights, checked by hash", ("action", "model..."), "fetch resnet18", _weights),
+    "weights": Command(
+        "fetch ImageNet weights, or convert those of SpeechBrain",
+        ("action", "name..."),
+        "fetch resnet18",
+        _weights,
+        CONVERT_OPTIONS,
+    ),
 }
-ACTIONS = {"weights": ("fetch",)}
+ACTIONS = {"weights": ("fetch", "convert")}
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -103,10 +103,15 @@ def test_scores_are_cosines_where_nothing_is_fitted(people, data):
         assert row.score == pytest.approx(float(torch.nn.functional.cosine_similarity(*pair, dim=0)), abs=1e-9)
 
 
-def test_outputs_that_are_not_finite_are_no_loss(people, data):
+def test_a_network_that_diverged_or_hears_everybody_as_one_has_no_loss(people, data):
     one = recipe(people)
     judge = judge_of(data, Split.VALID, one.training, one.verification, data.training_rows(2, 1))
-    assert torch.isnan(judge.loss(torch.full((len(judge.rows), 2, 4), torch.nan)))
+    for outputs in (torch.full((len(judge.rows), 2, 4), torch.nan), torch.ones(len(judge.rows), 2, 4)):
+        assert torch.isnan(judge.loss(outputs))
+        assert judge.table(outputs)["score"].isna().all()
+        assert judge.back_end(outputs) is None
+    mixed = torch.randn(len(judge.rows), 2, 4, generator=torch.Generator().manual_seed(1))
+    assert torch.isfinite(judge.loss(mixed))
 
 
 def test_the_second_phase_goes_on_from_the_best_weights_with_its_own_rate(people, two_phases):

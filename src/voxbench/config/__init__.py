@@ -1,7 +1,7 @@
 """`params.yaml` as frozen, typed sections."""
 
 from voxbench.config.base import Section, Trainable, changed
-from voxbench.config.corpora import Cleaning, Corpus, Features, Mixture, Splitting, Twin
+from voxbench.config.corpora import Cleaning, Corpus, Features, Mixture, Splitting, Subset, Twin
 from voxbench.config.decisions import CalibrationSettings, Decisions, Evaluation, OperatingCosts
 from voxbench.config.learning import (
     Ablation,
@@ -52,6 +52,7 @@ __all__ = [
     "Space",
     "Splitting",
     "Study",
+    "Subset",
     "Trainable",
     "Training",
     "TrialRule",

@@ -79,14 +79,25 @@ class Splitting(Section):
     seed: int
 
 
+class Subset(Section):
+    """A list of the recordings that a corpus is cut down to: its file, from the project's folder, and its SHA-256.
+
+    The hash is what says which recordings they are: it changes with them, and a file of another hash is refused.
+    """
+
+    file: Path
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
 class Corpus(Section):
     """Where a corpus lies, how it is read, and what is made of it.
 
-    `trials` are its lists of trials, as paths below the root.
+    `only` names the recordings that are used, null for all. `trials` are its lists of trials, as paths below the root.
     """
 
     reader: str
     root: Path
+    only: Subset | None
     licence: str
     max_excluded_fraction: Fraction
     splitting: Splitting
@@ -129,6 +140,7 @@ class Mixture(Section):
         shortest = source.cleaning.min_seconds if self.seconds is None else self.seconds
         changes = {
             "reader": "mixtures",
+            "only": None,
             "max_excluded_fraction": self.max_excluded_fraction,
             "splitting": source.splitting.model_copy(update={"by": "official"}),
             "trials": (),

@@ -17,13 +17,15 @@ from voxbench.registry import closest
 from voxbench.schema import InputError
 
 Row = TypeVar("Row")
+MODELS = "models"
 
 
 class Benchmark(Section):
     """One comparison: a task on a corpus by the finalists of a study.
 
     `variants` names rows of `ablation.variants` to train beside the finalists. `override` replaces values of
-    `training`, `finetune`, `repeat` or `verification` for this benchmark alone.
+    `training`, `finetune`, `repeat` or `verification` for this benchmark alone; its key `models` those of `training`
+    or `finetune` for single models of it, as in `models: {x_vector: {training: {batch_size: 64}}}`.
     """
 
     task: str
@@ -32,6 +34,21 @@ class Benchmark(Section):
     select_from: str
     variants: tuple[str, ...]
     override: dict[str, Changes]
+
+    @property
+    def of_models(self) -> dict[str, dict[str, Changes]]:
+        """Return what single models do differently, by their names."""
+        return self.override.get(MODELS, {})
+
+    @model_validator(mode="after")
+    def _sections_of_models(self) -> Benchmark:
+        for name, sections in self.of_models.items():
+            if not isinstance(sections, dict) or set(sections) - {"training", "finetune"}:
+                raise ValueError(
+                    f"override.models.{name} is {sections}, expected a mapping of training, finetune or both: what a "
+                    "model is trained with"
+                )
+        return self
 
 
 def _rising(edges: tuple[float, ...]) -> tuple[float, ...]:
@@ -181,15 +198,17 @@ class Params(Section):
             )
 
     def _trainings(self, name: str) -> Iterator[tuple[str, Training]]:
-        training = self.learning(name).training
-        yield f"benchmarks.{name}", training
-        if large := self.learning(name).finetune.large_margin:
-            alone = {"augmentation": training.augmentation.model_copy(update={"speed_speakers": None})}
-            longer = training.model_copy(update={"crop_seconds": large.crop_seconds, **alone})
-            yield f"benchmarks.{name} with finetune.large_margin", longer
-        for variant in self.benchmarks[name].variants:
-            place = f"ablation.variants.{variant}.training"
-            yield place, changed(training, self.ablation.variants[variant].training, place)
+        for model in (None, *self.benchmarks[name].of_models):
+            learning, own = self.learning(name, model), f"benchmarks.{name}" + (f", {model}" if model else "")
+            training = learning.training
+            yield own, training
+            if large := learning.finetune.large_margin:
+                alone = {"augmentation": training.augmentation.model_copy(update={"speed_speakers": None})}
+                longer = training.model_copy(update={"crop_seconds": large.crop_seconds, **alone})
+                yield f"{own} with finetune.large_margin", longer
+            for variant in self.benchmarks[name].variants:
+                place = f"ablation.variants.{variant}.training"
+                yield place, changed(training, self.ablation.variants[variant].training, place)
 
     def searching(self, name: str) -> Searching:
         """Return the learning sections of a study."""
@@ -199,12 +218,15 @@ class Params(Section):
     def _searching(self) -> Searching:
         return Searching(training=self.training, selection=self.selection, verification=self.verification)
 
-    def learning(self, name: str) -> Learning:
-        """Return the learning sections of a benchmark."""
+    def learning(self, name: str, model: str | None = None) -> Learning:
+        """Return the learning sections of a benchmark, or of one model of it."""
         base = Learning(
             training=self.training, finetune=self.finetune, repeat=self.repeat, verification=self.verification
         )
-        return changed(base, self.benchmark(name).override, f"benchmarks.{name}.override")
+        row, place = self.benchmark(name), f"benchmarks.{name}.override"
+        shared = changed(base, {key: value for key, value in row.override.items() if key != MODELS}, place)
+        own = row.of_models.get(model, {}) if model else {}
+        return changed(shared, own, f"{place}.{MODELS}.{model}")
 
     @property
     def prepared(self) -> dict[str, Corpus]:

@@ -10,6 +10,7 @@ With `speakers`, so many are drawn first, of each sex its share: fewer people, e
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -61,13 +62,18 @@ def _drawn(rows: pd.DataFrame, seed: int, speakers: int) -> set[str]:
     return set(spread["speaker"].head(speakers))
 
 
-def read_subset(path: Path) -> frozenset[str]:
-    """Return the ids of a list that `voxbench subset` wrote, or of any CSV with a column `id`.
+def read_subset(path: Path, sha256: str) -> frozenset[str]:
+    """Return the ids of a list that `voxbench subset` wrote, or of any CSV with a column `id`, by the hash of its file.
 
-    Raises InputError for a list without the column or without a line, and for an id that stands in it twice.
+    Raises InputError for a file of another hash, for a list without the column or without a line, and for an id that
+    stands in it twice.
     """
     if not path.is_file():
         raise InputError(f"no list {path}: draw one with `voxbench subset`, or set `only` to null")
+    if (found := list_sha256(path)) != sha256:
+        raise InputError(
+            f"{path} has SHA-256 {found}, expected {sha256} as in `only`: draw the list again, or write its hash there"
+        )
     ids = Counter(row["id"] for _, row in read_rows(path, ("id",), ",", quoted=True))
     if not ids:
         raise InputError(f"{path} names no recording: draw one with `voxbench subset`")
@@ -75,3 +81,33 @@ def read_subset(path: Path) -> frozenset[str]:
     if lines > 1:
         raise InputError(f"{path} names {row_id} {lines} times: keep one line")
     return frozenset(ids)
+
+
+def list_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, in hex digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def listed(utterances: Iterable[Utterance], only: frozenset[str] | None) -> Iterator[Utterance]:
+    """Yield the recordings whose ids are in `only`, all for None."""
+    return (row for row in utterances if only is None or row.id in only)
+
+
+def count_outside(utterances: Iterable[Utterance], only: frozenset[str] | None) -> int:
+    """Return how many recordings are not in `only`, which none is for None.
+
+    Raises InputError where the corpus lacks one that is in it.
+    """
+    if only is None:
+        return 0
+    outside, waiting = 0, set(only)
+    for row in utterances:
+        outside += row.id not in only
+        waiting.discard(row.id)
+    if waiting:
+        raise InputError(
+            f"the corpus lacks {len(waiting)} of the {len(only)} recordings of its list `only`, the first is "
+            f"{min(waiting)}: complete the corpus, or draw a list from what is there"
+        )
+    return outside

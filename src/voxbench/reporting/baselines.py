@@ -1,7 +1,8 @@
 """What can be said of a voice without hearing it: the figures that a network has to beat.
 
 A baseline knows the training rows alone. Classes: every row gets the class shares. Values: every row gets the training
-median, or that of the training rows of the speaker's sex, which is the stronger one where sexes differ.
+median, or that of the training rows of the speaker's sex, which is the stronger one where sexes differ. Trials: every
+one gets the same score, which is chance.
 
 Shape letters: N rows, C classes, M training rows.
 """
@@ -14,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from voxbench.reporting.quantities import counted
-from voxbench.reporting.scored import Bootstrap, Bounded, Scored, score
+from voxbench.reporting.scored import Bootstrap, Bounded, Scored
 from voxbench.schema import GENDERS, Split
 from voxbench.tasks import Task
 
@@ -32,12 +33,19 @@ class Baseline:
 def baselines(task: Task, labelled: pd.DataFrame, like: Scored, bound: Bootstrap) -> tuple[Baseline, ...]:
     """Return the baselines of a task on the rows of `like`; of `labelled`, only the training rows are used."""
     training = labelled[labelled["split"] == Split.TRAIN]
-    answers = _shares(task, training, like) if task.classes else _medians(task, training, like)
+    if task.pairs:
+        answers = _constant(like)
+    else:
+        answers = _shares(task, training, like) if task.classes else _medians(task, training, like)
     found = []
     for name, says, scores in answers:
-        scored = score(task, like.truth, scores, like.rows)
+        scored = bound.score(task, like, scores)
         found.append(Baseline(name, says, scored, bound(name, scored)))
     return tuple(found)
+
+
+def _constant(like: Scored) -> list[tuple[str, str, np.ndarray]]:
+    return [("constant score", "gives all trials one score, which is chance", np.zeros(len(like.truth)))]
 
 
 def _shares(task: Task, training: pd.DataFrame, like: Scored) -> list[tuple[str, str, np.ndarray]]:

@@ -11,10 +11,10 @@ import pandas as pd
 from voxbench.artifacts import read_json
 from voxbench.reporting.probes import CLUES
 from voxbench.reporting.scored import people
-from voxbench.schema import GENDERS, Split, age_group
+from voxbench.schema import GENDERS, ScoreKind, Split, age_group
 from voxbench.tasks import Task
 
-FACTS = ("id", "speaker", "split", "gender", "age_years", "age_group", "language", "kept_seconds")
+FACTS = ("id", "speaker", "session", "split", "gender", "age_years", "age_group", "language", "kept_seconds")
 EXTRAS = ("dialect", "snr_db")
 
 
@@ -23,8 +23,8 @@ class CorpusAccount:
     """The account of a corpus, for one task.
 
     `labelled` has one row for each recording with a target: `FACTS`, `EXTRAS` and what probes know where the manifest
-    has them, and the `target`. `sizes` has one row for each split and class, or gender for a task of values (split,
-    class, clips, speakers), `totals` one for each split (clips, speakers, hours, and `low`, `median`, `high` of a
+    has them, and the `target`. `sizes` has one row for each split and class, or gender for a task of values or
+    of pairs (split, class, clips, speakers), `parts` says which of both, `totals` one for each split (clips, speakers, hours, and `low`, `median`, `high` of a
     target in numbers, indexed by split). `unlabelled` rows have no target and take no part. `leakage` certifies the
     split, `leakage_utterance` says what the split by utterance shares, and is empty where prepare made none.
     """
@@ -37,6 +37,7 @@ class CorpusAccount:
     sizes: pd.DataFrame
     totals: pd.DataFrame
     unlabelled: int
+    parts: str
 
     @property
     def synthetic(self) -> bool:
@@ -60,9 +61,11 @@ def read_account(prepared: Path, task: Task) -> CorpusAccount:
         leakage_utterance=read_json(leaky) if leaky.is_file() else {},
         excluded=pd.read_csv(prepared / "excluded.csv", dtype=str, keep_default_na=False),
         labelled=labelled,
-        sizes=_sizes(labelled, task.classes),
+        # The classes of pairs are of trials, not of recordings.
+        sizes=_sizes(labelled, () if task.pairs else task.classes),
         totals=_totals(labelled.assign(seconds=rows["source_seconds"]), task),
         unlabelled=len(manifest) - len(labelled),
+        parts="class" if task.classes and not task.pairs else "sex",
     )
 
 
@@ -102,6 +105,6 @@ def _totals(labelled: pd.DataFrame, task: Task) -> pd.DataFrame:
     heard = pd.Series({split: people(own) for split, own in groups}, dtype=int)
     totals = pd.DataFrame({"clips": groups.size(), "speakers": heard})
     totals["hours"] = groups["seconds"].sum() / 3600
-    if not task.classes:
+    if task.score_kind is ScoreKind.VALUE:
         totals = totals.join(groups["target"].agg(low="min", median="median", high="max"))
     return totals.reindex([str(split) for split in Split], fill_value=0)

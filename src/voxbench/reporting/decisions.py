@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from voxbench.evaluation.decisions import Decision, detection_scores, read_decision, seconds_of, undecidable
 from voxbench.evaluation.records import Decided, Measured
@@ -22,6 +24,7 @@ from voxbench.metrics.weighted_detection import (
     weighted_false_alarm_rate,
     weighted_miss_rate,
 )
+from voxbench.reporting.pairs import SIDES, TrialBootstrap
 from voxbench.reporting.scored import Bootstrap, Scored
 from voxbench.seeding import generator
 from voxbench.tasks import Task
@@ -35,13 +38,14 @@ class Applied:
 
     `cllrs` are Cllr in bits by name: of the scores as they are, of the calibrated ones, and the least that a map which
     never falls could reach on these very rows. `decided` has an entry for each policy, and none where the fit was
-    undefined.
+    undefined; neither are there `llrs` (N,), the calibrated scores.
     """
 
     model: str
     decision: Decision
     cllrs: dict[str, Measured]
     decided: tuple[Decided, ...]
+    llrs: Floats | None
 
     @property
     def served(self) -> Decided | None:
@@ -58,20 +62,29 @@ def applied_decision(task: Task, scored: Scored, folder: Path, manifest: Path, b
         return None
     decision = read_decision(folder)
     scores = detection_scores(task.score_kind, scored.scores)
-    cllrs = _measured({BEFORE: weighted_cllr, LEAST: weighted_by_repetition(min_cllr)}, scores, scored, bound)
+    measured = bound.measured if isinstance(bound, TrialBootstrap) else partial(_measured, bound=bound)
+    cllrs = measured({BEFORE: weighted_cllr, LEAST: weighted_by_repetition(min_cllr)}, scores, scored)
     if decision.reason:
-        return Applied(folder.name, decision, cllrs | {AFTER: Measured(AFTER, None, None, decision.reason)}, ())
-    llrs = decision.llrs(scores, seconds_of(manifest, scored.rows["id"], decision.settings.calibration))
+        return Applied(folder.name, decision, cllrs | {AFTER: Measured(AFTER, None, None, decision.reason)}, (), None)
+    llrs = decision.llrs(scores, _seconds(task, scored.rows, manifest, decision))
     functions: dict[str, WeightedMetric] = {AFTER: weighted_cllr}
     for name, threshold in decision.thresholds.items():
         functions |= {f"p_miss {name}": weighted_miss_rate(threshold.value)}
         functions |= {f"p_fa {name}": weighted_false_alarm_rate(threshold.value)}
-    found = _measured(functions, llrs, scored, bound)
+    found = measured(functions, llrs, scored)
     decided = tuple(
         Decided(name, threshold, found[f"p_miss {name}"], found[f"p_fa {name}"])
         for name, threshold in decision.thresholds.items()
     )
-    return Applied(folder.name, decision, cllrs | {AFTER: found[AFTER]}, decided)
+    return Applied(folder.name, decision, cllrs | {AFTER: found[AFTER]}, decided, llrs)
+
+
+def _seconds(task: Task, rows: pd.DataFrame, manifest: Path, decision: Decision) -> Floats | None:
+    """Return the seconds (N,) that the calibration weighs: of a trial those of the shorter recording, as in the fit."""
+    sides = [rows[column] for column in (SIDES if task.pairs else ("id",))]
+    heard = [seconds_of(manifest, ids, decision.settings.calibration) for ids in sides]
+    known = [each for each in heard if each is not None]
+    return np.min(np.array(known), axis=0) if known else None
 
 
 def _measured(

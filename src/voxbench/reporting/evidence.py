@@ -6,6 +6,7 @@ and the one called `validated` is the best by its validation metric, as in the m
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,16 +30,21 @@ from voxbench.reporting.finalists import (
     read_finalist,
     read_table,
 )
+from voxbench.reporting.groups import COLUMNS as GROUP_COLUMNS
 from voxbench.reporting.groups import group_errors
+from voxbench.reporting.pairs import TrialBootstrap, trial_probes
 from voxbench.reporting.probes import Probe, Probes, probes
 from voxbench.reporting.published import published_figures
-from voxbench.reporting.quantities import NARROW_SPACE, counted
+from voxbench.reporting.quantities import NARROW_SPACE, count, counted
 from voxbench.reporting.scored import AUC, Bootstrap, Bounded, Scored, people
+from voxbench.reporting.trial_findings import Compared, read_lists, trial_findings
+from voxbench.schema import Split
 from voxbench.tasks import Task
 
 __all__ = ["AUC", "Evidence", "Finalist", "Question", "Scored", "Sources", "Spread", "gather"]
 
 TOP_2, BRIER = "top_2_accuracy", "brier"
+NO_GROUPS = pd.DataFrame(columns=list(GROUP_COLUMNS))
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,8 @@ class Evidence:
     (`voxbench.reporting.groups`). `variants` holds a row for each variant and model, compared with the unchanged runs,
     `variant_runs` each of their runs with every metric; both are as `voxbench ablate` writes them.
     `selected_by` is the metric of the study, `inherited` its name where the finalists are those of another task or
-    corpus. `published` are figures of others (`voxbench.reporting.published`).
+    corpus. `published` are figures of others (`voxbench.reporting.published`). `bound` draws the intervals. `compared`
+    is what only a task of pairs has; its rows are trials, and its groups stand there.
     """
 
     name: str
@@ -71,6 +78,8 @@ class Evidence:
     study: str
     selected_by: Metric
     account: CorpusAccount
+    bound: Bootstrap
+    compared: Compared | None
 
     @property
     def measured(self) -> list[Metric]:
@@ -79,6 +88,8 @@ class Evidence:
         The log loss stands for both proper scores, since a page has room for one; the Brier score is shown where it
         selects.
         """
+        if self.task.pairs:
+            return sorted(self.bound.metrics(self.task), key=lambda metric: metric.name != self.metric.name)
         unfit = {TOP_2 if len(self.task.classes) == 2 else AUC, BRIER} - {self.metric.name}
         metrics = metrics_of(self.task.score_kind, ordered=self.task.ordered)
         shown = [metric for metric in metrics if metric.name not in unfit]
@@ -107,7 +118,40 @@ class Evidence:
     @property
     def sample(self) -> str:
         """Return how many test rows of how many speakers there are, in words."""
-        return f"{counted(self.clips, 'clip')} of {counted(self.speakers, 'speaker')}"
+        if not self.task.pairs:
+            return f"{counted(self.clips, 'clip')} of {counted(self.speakers, 'speaker')}"
+        targets = int(np.sum(self.finalists[0].tuned.truth == 1))
+        sides = f"{count(targets)} target, {count(self.clips - targets)} nontarget"
+        return f"{counted(self.clips, 'trial')} ({sides}) of {counted(self.speakers, 'speaker')}"
+
+    @property
+    def noun(self) -> str:
+        """Return what a test row is."""
+        return "trial" if self.task.pairs else "clip"
+
+    @property
+    def over(self) -> str:
+        """Return what intervals are over."""
+        return "speakers of both sides" if self.task.pairs else "speakers"
+
+    @property
+    def resamples(self) -> int:
+        """Return how many resamples the intervals are of."""
+        return self.bound.resamples(self.finalists[0].tuned)
+
+    @property
+    def validated_on(self) -> int:
+        """Return the number of validation rows: clips, or pairs of clips."""
+        if self.task.pairs and self.compared is not None:
+            return self.compared.validation
+        return int(self.account.totals.loc[Split.VALID, "clips"])
+
+    @property
+    def validation(self) -> str:
+        """Return how many validation rows there are, in words that none takes for trials of a study."""
+        if self.task.pairs:
+            return f"{counted(self.validated_on, 'pair')} of validation clips"
+        return counted(self.validated_on, "validation clip")
 
     @property
     def repeats(self) -> str:
@@ -157,7 +201,7 @@ class Evidence:
         Above 0 is better. The network is not the best on the test rows, which would make the gain too good; the
         baseline is. Both are measured on the same rows, and whole speakers are resampled for both at once.
         """
-        bound, chosen = Bootstrap(self.name, self.settings, self.metric), self.validated
+        bound, chosen = self.bound, self.validated
         return bound.gain(chosen.model, chosen.tuned, self.strongest.name, self.strongest.scored)
 
     @property
@@ -174,7 +218,7 @@ class Evidence:
     @cached_property
     def probe_gain(self) -> Bounded:
         """Return by how much the network that validation chooses is better than the closest probe, as `gain` does."""
-        bound, chosen, probe = Bootstrap(self.name, self.settings, self.metric), self.validated, self.closest_probe
+        bound, chosen, probe = self.bound, self.validated, self.closest_probe
         if probe is None:
             return Bounded(None, "there is no probe")
         return bound.gain(chosen.model, chosen.tuned, probe.name, probe.scored)
@@ -185,10 +229,12 @@ def gather(question: Question, sources: Sources, settings: Report) -> Evidence:
     selection = read_json(existing(sources.select / "selection.json"))
     task, metric = question.task, METRICS[question.metric]
     account = read_account(sources.prepared, task)
-    bound = Bootstrap(question.name, settings, metric)
+    bound = _bound(question, settings, metric)
     finalists = tuple(read_finalist(row, question, sources, account.labelled, bound) for row in selection["finalists"])
     validated, like = best_on_validation(finalists, metric), finalists[0].tuned
     trivial = baselines(task, account.labelled, like, bound)
+    decisions = _decisions(validated, sources, task, bound)
+    compared = _compared(question, sources, finalists, decisions, bound)
     return Evidence(
         name=question.name,
         task=task,
@@ -197,9 +243,9 @@ def gather(question: Question, sources: Sources, settings: Report) -> Evidence:
         seeds=question.seeds,
         finalists=finalists,
         baselines=trivial,
-        probes=probes(task, account.labelled, like, trivial[0], bound),
-        decisions=_decisions(validated, sources, task, bound),
-        groups=group_errors(validated.tuned, settings, question.name),
+        probes=_probes(question, account.labelled, trivial[0], bound),
+        decisions=decisions,
+        groups=NO_GROUPS if task.pairs else group_errors(validated.tuned, settings, question.name),
         tests=read_table(sources.repeat / "significance.csv"),
         trials=read_table(sources.select / "trials.csv"),
         variants=_variants(sources.ablate, "comparison.csv"),
@@ -208,7 +254,36 @@ def gather(question: Question, sources: Sources, settings: Report) -> Evidence:
         study=question.study,
         selected_by=METRICS[selection["metric"]],
         account=account,
+        bound=bound,
+        compared=compared,
     )
+
+
+def _bound(question: Question, settings: Report, metric: Metric) -> Bootstrap:
+    if question.comparing is None:
+        return Bootstrap(question.name, settings, metric)
+    return TrialBootstrap(question.name, settings, metric, question.comparing.evaluation)
+
+
+def _probes(question: Question, labelled: pd.DataFrame, chance: Baseline, bound: Bootstrap) -> Probes:
+    if question.comparing is not None and isinstance(bound, TrialBootstrap):
+        return trial_probes(question.task, labelled, question.comparing.verification.trials, chance, bound)
+    return probes(question.task, labelled, chance.scored, chance, bound)
+
+
+def _compared(
+    question: Question, sources: Sources, finalists: Sequence[Finalist], applied: Applied | None, bound: Bootstrap
+) -> Compared | None:
+    """Return what only a task of pairs has."""
+    if question.comparing is None or applied is None or not isinstance(bound, TrialBootstrap):
+        return None
+    validated = best_on_validation(finalists, bound.metric)
+    tested = [sources.models / each.model for each in finalists]
+    tested += [sources.repeat / f"{each.model}-seed{seed}" for each in finalists for seed in question.seeds]
+    lists = read_lists(sources.models, validated, tested)
+    folder = sources.models / validated.model
+    findings = trial_findings(validated, folder, lists[Split.TEST], applied, bound)
+    return Compared(validated.model, lists, question.comparing, findings)
 
 
 def _decisions(validated: Finalist, sources: Sources, task: Task, bound: Bootstrap) -> Applied | None:

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 
 from voxbench.metrics import roc_curve
+from voxbench.metrics.operating_points import operating_points
+from voxbench.reporting.curves import det_table, roc_of, roc_table
 from voxbench.reporting.drawing import png
 from voxbench.reporting.evidence import AUC, Evidence, Finalist
 from voxbench.reporting.figures import figures_of
@@ -20,7 +22,7 @@ def summary(evidence: Evidence) -> dict[str, float]:
     """Return the few numbers of one benchmark for `dvc metrics show`; what is undefined is left out.
 
     They are of the finalist that validation prefers: mean and standard deviation of the selection metric over the
-    seeds, the bounds of its fine-tuned network over speakers, its mean AUC, of two classes what its stored decision
+    seeds, the bounds of its fine-tuned network over speakers, its mean AUC, of trials the means of all metrics, of two classes what its stored decision
     does (Cllr before and after calibration and the least possible, both error rates of the policy that serving
     applies), then the strongest trivial baseline and the Holm-adjusted p of the lead on the test rows.
     """
@@ -31,6 +33,8 @@ def summary(evidence: Evidence) -> dict[str, float]:
         numbers |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
     if name != AUC and AUC in finalist.spreads:
         numbers["auc"] = finalist.spreads[AUC].mean
+    if evidence.task.pairs:
+        numbers |= {each.name: finalist.spreads[each.name].mean for each in evidence.measured}
     numbers |= _decided(evidence)
     numbers["baseline"] = evidence.strongest.scored.values.get(name, math.nan)
     numbers["p_holm"] = judge(evidence).p_holm
@@ -63,12 +67,16 @@ def write_plots(evidence: Evidence, folder: Path) -> None:
 
     `seeds.csv` holds all finalists. The others hold the one that validation prefers, so that `dvc plots diff`
     compares revisions: `curves.csv` (a row for each epoch); of classes, `confusion.csv` (a row for each test clip) and
-    for two of them `roc.csv` (a row for each operating point); of values, `estimates.csv` (a row for each test clip).
+    for two of them `roc.csv` (a row for each operating point); of trials, `det.csv` and `roc.csv`; of values, `estimates.csv`
+    (a row for each test clip).
     """
     folder.mkdir(parents=True, exist_ok=True)
     finalist = evidence.validated
     tables = {"curves": finalist.history.assign(epoch=finalist.history["epoch"] + 1)}
-    tables |= _class_plots(evidence) if evidence.task.classes else _value_plots(finalist)
+    if evidence.task.pairs:
+        tables |= _trial_plots(finalist)
+    else:
+        tables |= _class_plots(evidence) if evidence.task.classes else _value_plots(finalist)
     for name, table in tables.items():
         table.assign(model=finalist.model).to_csv(folder / f"{name}.csv", index=False)
     _seeds(evidence).to_csv(folder / "seeds.csv", index=False)
@@ -83,6 +91,13 @@ def _class_plots(evidence: Evidence) -> dict[str, pd.DataFrame]:
         rates = {"false_positive_rate": curve.false_positive_rate, "true_positive_rate": curve.true_positive_rate}
         tables["roc"] = pd.DataFrame(rates)
     return tables
+
+
+def _trial_plots(finalist: Finalist) -> dict[str, pd.DataFrame]:
+    points = operating_points(finalist.tuned.scores, finalist.tuned.truth)
+    if not (points.targets and points.nontargets):
+        return {}
+    return {"det": det_table(points), "roc": roc_table(roc_of(points))}
 
 
 def _value_plots(finalist: Finalist) -> dict[str, pd.DataFrame]:

@@ -25,6 +25,7 @@ from voxbench.reporting.figures_comparisons import (
     variants_figure,
 )
 from voxbench.reporting.figures_costs import costs_figure
+from voxbench.reporting.figures_trials import trial_curves_figure, trial_figures
 from voxbench.reporting.figures_values import age_figure, estimates_figure
 from voxbench.reporting.panels import confusion_cells, confusion_size, reliability_axes, reliability_line, roc_axes
 from voxbench.reporting.quantities import counted, quantity
@@ -39,14 +40,18 @@ def figures_of(evidence: Evidence) -> dict[str, Figure]:
     make = [seeds_figure]
     if len(evidence.finalists) > 1:
         make.append(forest_figure)
-    if evidence.task.score_kind is ScoreKind.VALUE:
+    if evidence.task.pairs:
+        pass
+    elif evidence.task.score_kind is ScoreKind.VALUE:
         make += [estimates_figure, *([age_figure] if evidence.task.subject == "age" else [])]
     else:
         make += [confusion_figure, *([roc_figure] if len(evidence.task.classes) == 2 else []), reliability_figure]
     make += [groups_figure] if len(evidence.groups) else []
     make += [variants_figure] if len(evidence.variants) else []
     make += [] if evidence.inherited else [costs_figure]
-    return {figure.name: figure for figure in (each(evidence) for each in [*make, curves_figure])}
+    drawn = [each(evidence) for each in make] + trial_figures(evidence)
+    curves = trial_curves_figure if evidence.task.pairs else curves_figure
+    return {figure.name: figure for figure in (*drawn, curves(evidence))}
 
 
 def curves_figure(evidence: Evidence) -> Figure:

@@ -15,7 +15,6 @@ from voxbench.reporting.drawing import PAPER, Figure, legend_above, look
 from voxbench.reporting.evidence import Evidence
 from voxbench.reporting.figures_comparisons import axis_words
 from voxbench.reporting.quantities import counted, quantity
-from voxbench.schema import Split
 
 COSTS = {"parameters": "parameters", "multiply_adds": "multiply-adds for one crop"}
 
@@ -29,7 +28,7 @@ def costs_figure(evidence: Evidence) -> Figure:
         title=f"Validation {shown.label} and what it costs",
         says=(
             f"A dot is one of {counted(len(evidence.trials), 'trial')} of stage 1 at its epoch of lowest validation "
-            f"loss, on {counted(_clips(evidence), 'validation clip')}; hollow: pruned. The finalists are named. "
+            f"loss, on {evidence.validation}; hollow: pruned. The finalists are named. "
             "Multiply-adds are the products that are added up in convolutions, linear layers and LSTMs; unlike "
             "seconds, which are in MLflow, they do not depend on the machine."
             + (f" {counted(lost, 'trial')} without a value: not drawn." if lost else "")
@@ -41,7 +40,7 @@ def costs_figure(evidence: Evidence) -> Figure:
 
 
 def _clips(evidence: Evidence) -> int:
-    return int(evidence.account.totals.loc[Split.VALID, "clips"])
+    return evidence.validated_on
 
 
 def _measured(evidence: Evidence) -> pd.DataFrame:

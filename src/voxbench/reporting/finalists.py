@@ -12,15 +12,27 @@ import pandas as pd
 from scipy import stats
 
 from voxbench.artifacts import read_json
-from voxbench.metrics import Metric, metrics_of
-from voxbench.reporting.scored import Bootstrap, Bounded, Scored, read_scored
+from voxbench.config import Evaluation, Verification
+from voxbench.metrics import Metric
+from voxbench.reporting.scored import Bootstrap, Bounded, Scored
 from voxbench.schema import InputError
 from voxbench.tasks import Task
 
 
 @dataclass(frozen=True)
+class Comparing:
+    """How recordings are compared, and at what operating points that is judged."""
+
+    verification: Verification
+    evaluation: Evaluation
+
+
+@dataclass(frozen=True)
 class Question:
-    """What a benchmark asks: its task, the reader of its corpus, its metric, its study, and the seeds."""
+    """What a benchmark asks: its task, the reader of its corpus, its metric, its study, and the seeds.
+
+    `comparing` says how a task of pairs compares recordings; None for other tasks.
+    """
 
     name: str
     task: Task
@@ -28,6 +40,7 @@ class Question:
     metric: str
     study: str
     seeds: tuple[int, ...]
+    comparing: Comparing | None
 
 
 @dataclass(frozen=True)
@@ -92,7 +105,7 @@ def read_finalist(
     job = read_json(existing(folder / "job.json"))["summary"]
 
     def scored(folder: Path) -> Scored:
-        return read_scored(task, existing(folder / "scores.parquet"), labelled)
+        return bound.read(task, existing(folder / "scores.parquet"), labelled)
 
     tuned = scored(folder)
     repeats = {seed: scored(sources.repeat / f"{model}-seed{seed}") for seed in question.seeds}
@@ -105,10 +118,7 @@ def read_finalist(
         best_epoch=job["best_epoch"],
         tuned=tuned,
         bounds=bound(model, tuned),
-        spreads={
-            each.name: _spread(each.name, repeats, bound.settings.level)
-            for each in metrics_of(task.score_kind, ordered=task.ordered)
-        },
+        spreads={each.name: _spread(each.name, repeats, bound.settings.level) for each in bound.metrics(task)},
     )
 
 

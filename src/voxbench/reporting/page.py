@@ -23,10 +23,11 @@ from voxbench.reporting.tables_counts import counts_table
 from voxbench.reporting.tables_data import excluded_table, funnel_rows, leakage_words, splits_table
 from voxbench.reporting.tables_decisions import decision_tables
 from voxbench.reporting.tables_overview import cross_table, overview_table
-from voxbench.reporting.tables_results import leaky_variants, results_table
+from voxbench.reporting.tables_results import NOT_CROSSED, leaky_variants, results_table
 from voxbench.reporting.tables_variants import variants_table
 from voxbench.reporting.tables_voices import classes_table, groups_table
 from voxbench.reporting.templates import Drawn, drawn, template
+from voxbench.reporting.trial_findings import lists_table, trial_tables
 from voxbench.reporting.verdict import Verdict, judge, lead_of
 
 # The part of a chapter where a figure is shown; one that is not named here is shown with the networks.
@@ -43,7 +44,11 @@ class Tile:
 
 @dataclass(frozen=True)
 class Chapter:
-    """What the template shows of one benchmark; a table without rows is left out."""
+    """What the template shows of one benchmark; a table without rows is left out.
+
+    `pairs` are the tables that only a task of pairs has: `metrics`, `groups` and `gaps` of its trials, and their
+    `lists`.
+    """
 
     name: str
     facts: str
@@ -66,6 +71,7 @@ class Chapter:
     clean: bool
     licence: str
     drawn: dict[str, Drawn]
+    pairs: dict[str, Table]
 
     def figures(self, part: str) -> list[Drawn]:
         """Return the figures of a part of the chapter, in order; those of one panel first."""
@@ -75,10 +81,11 @@ class Chapter:
 
 @dataclass(frozen=True)
 class Crossing:
-    """What the template shows of networks that were tested on other corpora."""
+    """What the template shows of networks that were tested on other corpora; `left_out` says which were not, and why."""
 
     table: Table
     drawn: tuple[Drawn, ...]
+    left_out: tuple[str, ...]
 
 
 def render(benchmarks: Sequence[Evidence], matrix: pd.DataFrame) -> str:
@@ -87,9 +94,13 @@ def render(benchmarks: Sequence[Evidence], matrix: pd.DataFrame) -> str:
     return template("page.html.j2").render(
         chapters=[chapter(evidence, with_trials=evidence.name in shown) for evidence in benchmarks],
         overview=overview_table(benchmarks) if len(benchmarks) > 1 else None,
-        crossing=crossing(matrix, benchmarks[0].level) if len(matrix) else None,
+        crossing=crossing(matrix, benchmarks[0].level, _not_crossed(benchmarks)) if len(matrix) else None,
         version=__version__,
     )
+
+
+def _not_crossed(benchmarks: Sequence[Evidence]) -> list[str]:
+    return [f"{each.name} is not among them: {NOT_CROSSED}." for each in benchmarks if each.task.pairs]
 
 
 def trials_shown(benchmarks: Sequence[Evidence]) -> set[str]:
@@ -100,10 +111,10 @@ def trials_shown(benchmarks: Sequence[Evidence]) -> set[str]:
     return set(chapters.values())
 
 
-def crossing(matrix: pd.DataFrame, level: str) -> Crossing:
+def crossing(matrix: pd.DataFrame, level: str, left_out: Sequence[str] = ()) -> Crossing:
     """Return the cross stage's matrix in the words and drawings of the page."""
     figures = tuple(drawn("cross", figure) for figure in cross_figures(matrix).values())
-    return Crossing(cross_table(matrix, level), figures)
+    return Crossing(cross_table(matrix, level), figures, tuple(left_out))
 
 
 def chapter(evidence: Evidence, *, with_trials: bool) -> Chapter:
@@ -131,8 +142,14 @@ def chapter(evidence: Evidence, *, with_trials: bool) -> Chapter:
         leakage_utterance=leakage_words(utterance) if utterance and leaky_variants(evidence) else "",
         clean=account.leakage["clean"],
         licence=visible(account.funnel["licence"]),
+        pairs=_pairs(evidence),
         drawn={name: drawn(evidence.name, figure) for name, figure in figures_of(evidence).items()},
     )
+
+
+def _pairs(evidence: Evidence) -> dict[str, Table]:
+    compared = evidence.compared
+    return {} if compared is None else trial_tables(compared) | {"lists": lists_table(compared)}
 
 
 def _facts(evidence: Evidence) -> list[str]:
@@ -142,7 +159,7 @@ def _facts(evidence: Evidence) -> list[str]:
         f"{task.name.replace('_', ' ')}: {' / '.join(task.classes)}"
         if task.classes
         else f"{task.subject} in {task.unit}",
-        f"test rows: {evidence.sample}",
+        f"test {'trials' if task.pairs else 'rows'}: {evidence.sample}",
         counted(len(evidence.finalists), "finalist"),
         evidence.repeats,
         *inherited,
@@ -162,11 +179,13 @@ def tiles(evidence: Evidence) -> list[Tile]:
     strongest = evidence.strongest
     if name in strongest.scored.values:
         words = (
-            f"{shown.label} of the trivial baseline ({strongest.name}) on the same {counted(evidence.clips, 'clip')}"
+            f"{shown.label} of the trivial baseline ({strongest.name}) on the same "
+            f"{counted(evidence.clips, evidence.noun)}"
         )
         found.append(Tile(shown.value(strongest.scored.values[name]), words))
     if (interval := best.bounds[name].interval) is not None:
         words = f"{level} interval of the fine-tuned {best.model} over {counted(evidence.speakers, 'speaker')}"
+        words += " of both sides" if evidence.task.pairs else ""
         found.append(Tile(f"{shown.number(interval.low)} to {shown.value(interval.high)}", words))
     return found
 

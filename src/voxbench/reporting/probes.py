@@ -25,7 +25,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 from voxbench.metrics import UndefinedError
 from voxbench.reporting.baselines import Baseline
-from voxbench.reporting.scored import Bootstrap, Bounded, Scored, score
+from voxbench.reporting.scored import Bootstrap, Bounded, Scored
 from voxbench.schema import ScoreKind, Split
 from voxbench.tasks import Task
 
@@ -92,7 +92,7 @@ def probes(task: Task, labelled: pd.DataFrame, like: Scored, chance: Baseline, b
         except UndefinedError as error:
             reasons[name] = str(error)
             continue
-        scored = score(task, like.truth, scores, like.rows)
+        scored = bound.score(task, like, scores)
         over_chance = bound.gain(name, scored, chance.name, chance.scored)
         found.append(Probe(name, f"knows {KNOWS[kind]}", scored, bound(name, scored), over_chance))
     return Probes(tuple(found), reasons)

@@ -113,6 +113,22 @@ class Bootstrap:
     settings: Report
     metric: Metric
 
+    def metrics(self, task: Task) -> list[Metric]:
+        """Return the metrics of the task's scores."""
+        return metrics_of(task.score_kind, ordered=task.ordered)
+
+    def read(self, task: Task, path: Path, labelled: pd.DataFrame) -> Scored:
+        """Read the test rows of a score table, as `read_scored` does."""
+        return read_scored(task, path, labelled)
+
+    def score(self, task: Task, like: Scored, scores: np.ndarray) -> Scored:
+        """Measure what another system says of the same rows."""
+        return score(task, like.truth, scores, like.rows)
+
+    def resamples(self, scored: Scored) -> int:
+        """Return how many resamples the intervals are of."""
+        return self.settings.resamples
+
     def __call__(self, system: str, scored: Scored) -> dict[str, Bounded]:
         """Return the intervals of the benchmark's metric and, of classes, of the area under the ROC."""
         functions = {self.metric.name: self.metric.function}

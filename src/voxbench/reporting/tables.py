@@ -10,6 +10,9 @@ from voxbench.reporting.table import Row, Table
 from voxbench.schema import ScoreKind, Split
 
 
+LOSS_UNITS = {ScoreKind.CLASSES: "nats", ScoreKind.VALUE: "variances", ScoreKind.DETECTION: "bits"}
+
+
 def significance_table(evidence: Evidence) -> Table:
     """Tabulate the paired tests of all pairs of finalists."""
     shown = quantity(evidence.metric.name, evidence.clips)
@@ -57,7 +60,7 @@ def trials_table(evidence: Evidence) -> Table:
     """Tabulate every trial of the study that chose the finalists, best first within each family."""
     column = f"valid_{evidence.selected_by.name}"
     valid = evidence.account.totals.loc[Split.VALID]
-    clips = int(valid.clips)
+    clips = evidence.validated_on
     shown = quantity(evidence.selected_by.name, clips)
     known = {"family", "trial", "model", "state", "parameters", "multiply_adds", "epochs", "initial"}
     settings = [name for name in evidence.trials if name not in known and not name.startswith("valid_")]
@@ -71,8 +74,8 @@ def trials_table(evidence: Evidence) -> Table:
         )
         for trial in evidence.trials.sort_values(order, ascending=ascending, kind="stable").to_dict("records")
     ]
-    heard = f"; {counted(clips, 'validation clip')} of {counted(int(valid.speakers), 'speaker')}"
-    if shown.unit == "%":
+    heard = f"; {evidence.validation} of {counted(int(valid.speakers), 'speaker')}"
+    if shown.unit == "%" and not evidence.task.pairs:
         heard += f", so one clip is {quantity('accuracy', clips).value(1 / clips)}"
     whole = "on the task and corpus of that study" if evidence.inherited else ""
     return Table(
@@ -96,8 +99,8 @@ def trials_table(evidence: Evidence) -> Table:
 
 
 def loss_unit(evidence: Evidence) -> str:
-    """Return the unit of the loss that selected: nats of classes, variances of the training targets of values."""
-    return "nats" if evidence.selected_by.kind is ScoreKind.CLASSES else "variances"
+    """Return the unit of the loss that selected: nats of classes, variances of training targets, bits of trials."""
+    return LOSS_UNITS[evidence.selected_by.kind]
 
 
 def _trial_cells(trial: dict[str, float], settings: list[str], column: str, shown: Quantity) -> tuple[str, ...]:

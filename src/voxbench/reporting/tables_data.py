@@ -24,10 +24,10 @@ def splits_table(account: CorpusAccount, unit: str) -> Table:
         cells += [count(total.clips), count(total.speakers), *spans, decimal(total.hours, 2)]
         rows.append(Row((str(split), *cells), False))
     classes = account.sizes["class"].drop_duplicates()
-    parts, spans = ("sex", [f"median [range] ({unit})"]) if unit else ("class", [])
+    spans = [f"median [range] ({unit})"] if unit else []
     return Table(
         title="Splits",
-        says=f"Clips / speakers of each {parts}; hours before cleaning.",
+        says=f"Clips / speakers of each {account.parts}; hours before cleaning.",
         columns=("split", *classes, "clips", "speakers", *spans, "hours"),
         words=1,
         rows=tuple(rows),

@@ -9,6 +9,7 @@ from voxbench.reporting.evidence import Evidence
 from voxbench.reporting.quantities import DASH, Quantity, count, counted, decimal, quantity
 from voxbench.reporting.table import Row, Table
 
+SERVED = "the served model applies"
 STEPS = {
     BEFORE: "before calibration",
     AFTER: "after calibration",
@@ -30,9 +31,9 @@ def _calibration_table(evidence: Evidence, applied: Applied) -> Table:
         title="Do the scores say what they are worth?",
         says=(
             f"Cllr of {applied.model}, the fine-tuned network that is best on validation; {evidence.sample}, with the "
-            f"{evidence.level} interval over speakers ({count(evidence.settings.resamples)} resamples). Before: the "
-            f"log odds of {positive} as they are. After: mapped to log-likelihood ratios by the stored "
-            f"{decision.settings.calibration.map} map, fitted on {counted(decision.rows, 'validation clip')} of "
+            f"{evidence.level} interval over {evidence.over} ({count(evidence.resamples)} resamples). Before: "
+            f"{'the scores' if evidence.task.pairs else f'the log odds of {positive}'} as they are. After: mapped to log-likelihood ratios by the stored "
+            f"{decision.settings.calibration.map} map, fitted on {counted(decision.rows, f'validation {evidence.noun}')} of "
             f"{counted(decision.speakers, 'speaker')}. The least possible: what a map that never falls could reach if "
             "it were fitted on these very test rows; what remains is the network's, and no calibration repairs it."
         ),
@@ -57,12 +58,12 @@ def _policies_table(evidence: Evidence, applied: Applied) -> Table:
     return Table(
         title="What is accepted, and at what price?",
         says=(
-            f"A clip is called {positive} where its calibrated log-likelihood ratio reaches the threshold, else "
+            f"A {evidence.noun} is called {positive} where its calibrated log-likelihood ratio reaches the threshold, else "
             f"{negative}. Thresholds come from the validation rows, by a named policy. Misses: of the {positive} "
-            f"clips, the share that is called {negative}; false alarms: of the {negative} clips, the share that is "
-            f"called {positive}; both on the validation rows, and on the test rows with the {evidence.level} interval "
-            "over speakers. A threshold that errs much more on the latter does not carry over. Marked: the policy that "
-            "the served model applies."
+            f"{evidence.noun}s, the share that is called {negative}; false alarms: of the {negative} {evidence.noun}s, "
+            f"the share that is called {positive}; both on the validation rows, and on the test rows with the "
+            f"{evidence.level} interval over {evidence.over}. A threshold that errs much more on the latter does not "
+            f"carry over. Marked: the policy that {'the settings choose' if evidence.task.pairs else SERVED}."
         ),
         columns=(
             *("policy", "asks for", "threshold (nats)"),

@@ -25,7 +25,7 @@ def overview_table(benchmarks: Sequence[Evidence]) -> Table:
         says=(
             "The finalist with the best mean test metric, its mean ± standard deviation over seeds, whether its lead "
             "over the next one is significant after Holm, and whether the fine-tuned network that validation chooses "
-            "beats the strongest answer that never listens (interval over speakers of the difference on the same clips "
+            "beats the strongest answer that never listens (interval over speakers of the difference on the same rows "
             "above zero)."
         ),
         columns=(

@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import pandas as pd
 
+from voxbench.evaluation.trial_metrics import llr_doubt
+from voxbench.metrics.operating_points import operating_points
 from voxbench.reporting.baselines import Baseline
 from voxbench.reporting.evidence import Evidence, Finalist, Spread
 from voxbench.reporting.probes import Probe
@@ -16,6 +18,7 @@ from voxbench.reporting.table import Row, Table
 from voxbench.reporting.tables_data import shared_words
 
 PUBLISHED = "published"
+NOT_CROSSED = "the cross stage asks what is heard in one recording, and a trial has two"
 LEAKY = "leaky split"
 
 
@@ -32,8 +35,8 @@ def results_table(evidence: Evidence) -> Table:
         title="Finalists on the test rows",
         says=(
             f"Mean ± standard deviation over {evidence.repeats}; {evidence.sample}. ↑ higher is better, ↓ lower is "
-            f"better. The last column is the one fine-tuned network with its {evidence.level} interval over speakers "
-            f"({count(evidence.settings.resamples)} bootstrap resamples of whole speakers). A baseline never listens: "
+            f"better. The last column is the one fine-tuned network with its {evidence.level} interval over {evidence.over} "
+            f"({count(evidence.resamples)} bootstrap resamples of whole speakers). A baseline never listens: "
             f"{'; '.join(f'the {each.name} {each.says}' for each in evidence.baselines)}.{_probe_words(evidence)}"
         ),
         columns=(
@@ -43,7 +46,7 @@ def results_table(evidence: Evidence) -> Table:
         ),
         words=2,
         rows=tuple(rows),
-        notes=(*_gaps(evidence), *_leaky_notes(evidence), *_published_notes(evidence)),
+        notes=(*_gaps(evidence), *trial_notes(evidence), *_leaky_notes(evidence), *_published_notes(evidence)),
     )
 
 
@@ -63,6 +66,23 @@ def _probe_words(evidence: Evidence) -> str:
         return ""
     each = "; ".join(f"the {probe.name} {probe.says}" for probe in evidence.probes.found)
     return f" A probe is a linear model that is fitted to the training rows and never hears the voice: {each}."
+
+
+def trial_notes(evidence: Evidence) -> list[str]:
+    """Say of trials what probes know, what Cllr is worth before calibration, and that nothing crosses corpora."""
+    if not evidence.task.pairs:
+        return []
+    doubts: dict[str, list[str]] = {}
+    for finalist in evidence.ranked:
+        if doubt := llr_doubt(operating_points(finalist.tuned.scores, finalist.tuned.truth)):
+            doubts.setdefault(doubt.partition(":")[0].partition(" (")[0], []).append(finalist.model)
+    notes = [f"Cllr of {', '.join(models)}: {doubt}; calibrated below." for doubt, models in doubts.items()]
+    if evidence.probes.found:
+        notes.append(
+            "A probe knows of a trial by how much its two recordings differ in each number, and is fitted to trials of "
+            "training recordings that are drawn by the benchmark's rule."
+        )
+    return [*notes, f"{evidence.name} is not tested on other corpora: {NOT_CROSSED}."]
 
 
 def _references(evidence: Evidence) -> list[Baseline | Probe]:

@@ -12,11 +12,11 @@ from voxbench.reporting.table import Row, Table
 
 
 def classes_table(evidence: Evidence) -> Table:
-    """Tabulate precision, recall and F1 of each class; without rows for a task of values."""
+    """Tabulate precision, recall and F1 of each class; without rows for a task of values or of pairs."""
     finalist, classes = evidence.validated, evidence.task.classes
     shown = quantity("accuracy", evidence.clips)
     rows = []
-    if classes:
+    if classes and not evidence.task.pairs:
         table = per_class(finalist.tuned.truth, finalist.tuned.predicted, len(classes))
         for number, word in enumerate(classes):
             ratios = (column[number] for column in (table.precision, table.recall, table.f1))

@@ -157,7 +157,7 @@ def _beyond(evidence: Evidence, best: Finalist) -> tuple[str, ...]:
         low, high = shown.number(bounded.interval.low), shown.value(bounded.interval.high)
         sentences.append(
             f"Seeds vary the training, not the speakers. The one fine-tuned {best.model} scores "
-            f"{shown.value(bounded.interval.estimate)} on {evidence.sample}, and resampling the speakers gives "
+            f"{shown.value(bounded.interval.estimate)} on {evidence.sample}, and resampling the {evidence.over} gives "
             f"{low} to {high} ({evidence.level})."
         )
     sentences += [_against_baseline(evidence), *against_probes(evidence), *_between_groups(evidence)]
@@ -178,8 +178,8 @@ def _against_baseline(evidence: Evidence) -> str:
     if interval is None:
         return f"{text}. Whether {chosen} beats it cannot be said: {evidence.gain.reason}."
     compared = (
-        f"{text}. The gain over it of the fine-tuned {chosen}, the best on validation, on the same clips, is "
-        f"{shown.number(interval.estimate)}{shown.step} ({evidence.level} interval over speakers "
+        f"{text}. The gain over it of the fine-tuned {chosen}, the best on validation, on the same {evidence.noun}s, is "
+        f"{shown.number(interval.estimate)}{shown.step} ({evidence.level} interval over {evidence.over} "
         f"{shown.number(interval.low)} to {shown.number(interval.high)})"
     )
     if interval.low > 0:

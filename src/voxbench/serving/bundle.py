@@ -12,6 +12,8 @@ from voxbench.schema import InputError
 
 BUNDLE = "model.json"
 WEIGHTS = "weights.safetensors"
+BACK_END = "back_end.safetensors"
+"""Of a model that compares two recordings: what its scores were fitted on; empty where nothing was."""
 
 
 class Bundle(Section):

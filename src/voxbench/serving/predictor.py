@@ -1,4 +1,4 @@
-"""From the bytes of a recording to scores, by the path that evaluation takes, rounding included."""
+"""From the bytes of a recording to scores and a decision, as evaluation makes them."""
 
 from __future__ import annotations
 
@@ -7,18 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-from safetensors.torch import load_file
 
-from voxbench.audio import clean, decode_audio
 from voxbench.evaluation.decisions import NO_VERDICT, Verdict, detection_scores, read_decision, undecidable
-from voxbench.features.dataset import EvenCrops, cut, frames_of
-from voxbench.features.extraction import build_front_end, network_input
-from voxbench.features.store import dequantize, quantize
-from voxbench.models import spec
-from voxbench.serving.bundle import WEIGHTS, read_bundle
-from voxbench.tasks import tasks
-from voxbench.training.network import Statistics, build_network
+from voxbench.schema import InputError
+from voxbench.serving.listening import Listener
 
 
 @dataclass(frozen=True)
@@ -34,47 +26,30 @@ class Prediction:
 
 
 class Predictor:
-    """A trained model, loaded from the folder that the finetune stage wrote; torch's threads are the caller's."""
+    """A trained model that judges recordings one by one, from the folder that the finetune stage wrote."""
 
     def __init__(self, folder: Path) -> None:
-        self.bundle = read_bundle(folder)
-        self.task = tasks[self.bundle.task]
+        self.listener = Listener(folder)
+        self.task = self.listener.task
+        if self.task.pairs:
+            raise InputError(
+                f"{folder} compares two recordings, one alone has no score: enrol a voice and verify it, see "
+                "`voxbench enroll --help`"
+            )
         decides = not undecidable(self.task.score_kind, self.task.classes)
         self.decision = read_decision(folder) if decides else None
-        self.kind = spec(self.bundle.model).input_kind
-        self.front_end = build_front_end(self.bundle.features, self.bundle.cleaning.sample_rate_hz).eval()
-        weights = load_file(folder / WEIGHTS)
-        mean, std = (weights[name][:, 0].numpy() for name in ("mean_F1", "std_F1"))
-        # The head's scale is part of the weights; these targets only give it its shape.
-        statistics = Statistics(mean, std, targets=np.array([0.0, 1.0]))
-        self.network = build_network(
-            self.bundle.model, self.task, self.bundle.training, self.bundle.trainable, statistics, initial=None
-        ).eval()
-        self.network.load_state_dict(weights)
-        self.crop_frames = frames_of(
-            self.kind,
-            self.bundle.training.crop_seconds,
-            self.bundle.features.hop_ms,
-            self.bundle.cleaning.sample_rate_hz,
-        )
 
     def __call__(self, source: bytes) -> Prediction:
         """Return the prediction for a recording (wav, flac, mp3, ogg, m4a, SPHERE bytes); `AudioError` says why not."""
-        cleaning = self.bundle.cleaning
-        cleaned = clean(*decode_audio(source, max_seconds=cleaning.max_seconds), cleaning)
-        values = network_input(self.front_end, dequantize(*quantize(cleaned.wave)), self.kind)
-        places = EvenCrops(1, self.bundle.training.evaluation_crops).places
-        crops = np.stack([cut(values, place, self.crop_frames) for place in places])
-        with torch.inference_mode():
-            outputs = self.network(torch.from_numpy(crops))
-        scores = {name: float(values[0]) for name, values in self.task.scores(outputs[None]).items()}
+        heard = self.listener(source)
+        scores = {name: float(values[0]) for name, values in self.task.scores(heard.outputs[None]).items()}
         return Prediction(
             label=self.task.answer(scores),
             scores=scores,
-            source_seconds=cleaned.source_seconds,
-            kept_seconds=cleaned.kept_seconds,
-            clipped_fraction=cleaned.clipped_fraction,
-            verdict=self._verdict(scores, cleaned.kept_seconds),
+            source_seconds=heard.source_seconds,
+            kept_seconds=heard.kept_seconds,
+            clipped_fraction=heard.clipped_fraction,
+            verdict=self._verdict(scores, heard.kept_seconds),
         )
 
     def _verdict(self, scores: Mapping[str, float], kept_seconds: float) -> Verdict:

@@ -39,16 +39,24 @@ def source(workspace: Workspace, task: str, corpus: str, split_column: str) -> S
     )
 
 
-def check_learning(workspace: Workspace, row: Benchmark | Study, training: Training) -> None:
+def check_learning(
+    workspace: Workspace, row: Benchmark | Study, training: Training, models: Sequence[str] | None = None
+) -> None:
     """Refuse, before anything is trained, what cannot work with the row's task and corpus.
 
     That is a metric of another kind of score or of classes in order, a balance without classes, and augmentation
-    beyond the audio's rate or of features that a network on waves does not see.
+    beyond the audio's rate or of features that a network on waves does not see. `models` are those that will be
+    trained, None for the row's own.
     """
     task, metric = row.task, row.metric
     sample_rate_hz = workspace.params.corpus(row.corpus).cleaning.sample_rate_hz
     check(training.augmentation, sample_rate_hz, training.crop_seconds)
-    _check_masks(training, row.models if isinstance(row, Study) else _finalists_of(workspace, row))
+    own = row.models if isinstance(row, Study) else row.of_models
+    for model in own:
+        spec(model)
+    if models is None:
+        models = row.models if isinstance(row, Study) else _finalists_of(workspace, row)
+    _check_masks(training, models)
     kind = tasks[task].score_kind
     known = [each.name for each in metrics_of(kind, ordered=tasks[task].ordered)]
     if METRICS[metric].kind is not kind:
@@ -124,8 +132,9 @@ def defined(metric: str, value: float | None, run: str) -> float:
 
 def finalist_recipe(workspace: Workspace, benchmark: str, finalist: dict[str, Any], seed: int) -> Recipe:
     """Return how a finalist is trained on a benchmark: with its study's settings, but for those that are overridden."""
-    learning = workspace.params.learning(benchmark)
-    own = workspace.params.benchmark(benchmark).override.get("training", {})
+    row, learning = workspace.params.benchmark(benchmark), workspace.params.learning(benchmark, finalist["model"])
+    check_pairs(workspace, row, learning)
+    own = row.override.get("training", {}) | row.of_models.get(finalist["model"], {}).get("training", {})
     training = learning.training.model_copy(
         update={name: value for name, value in finalist["settings"].items() if name not in own}
     )
@@ -136,5 +145,5 @@ def finalist_recipe(workspace: Workspace, benchmark: str, finalist: dict[str, An
         seed=seed,
         train_per_class=learning.finetune.train_per_class,
         large_margin=learning.finetune.large_margin,
-        verification=learning.verification if tasks[workspace.params.benchmark(benchmark).task].pairs else None,
+        verification=learning.verification if tasks[row.task].pairs else None,
     )

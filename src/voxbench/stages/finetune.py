@@ -66,9 +66,9 @@ def finetune(workspace: Workspace, name: str) -> None:
     ):
         for finished in map(refuse_diverged, run_jobs(jobs, params.parallel.workers)):
             model = finished.job.recipe.model
-            bundle = _bundle(workspace, name, finished)
+            bundle = bundle_of(workspace, name, finished)
             write_bundle(finished.job.folder, bundle)
-            facts = {"corpus": bundle.corpus, "licence": bundle.licence} | _decide(workspace, name, finished)
+            facts = {"corpus": bundle.corpus, "licence": bundle.licence} | decide(workspace, name, finished)
             run_id = stage.log_job(model, finished, facts)
             value = defined(benchmark.metric, finished.best[column], f"{model} on validation rows")
             place, loss = finished.job.folder, finished.best["valid_loss"]
@@ -92,7 +92,7 @@ def _register(workspace: Workspace, name: str, candidates: list[Candidate], grea
     return champion
 
 
-def _decide(workspace: Workspace, name: str, finished: Finished) -> dict[str, str | float]:
+def decide(workspace: Workspace, name: str, finished: Finished) -> dict[str, str | float]:
     """Fit calibration and thresholds on the validation rows, write `decision.json`, and return what MLflow shows of it.
 
     A task without thresholds, and a fit that is undefined, are logged with the reason.
@@ -149,7 +149,8 @@ def _job(workspace: Workspace, name: str, finalist: dict[str, Any]) -> Job:
     )
 
 
-def _bundle(workspace: Workspace, name: str, finished: Finished) -> Bundle:
+def bundle_of(workspace: Workspace, name: str, finished: Finished) -> Bundle:
+    """Return what is stored beside the weights of a network that was trained on benchmark `name`."""
     benchmark = workspace.params.benchmark(name)
     corpus = workspace.params.corpus(benchmark.corpus)
     return Bundle(

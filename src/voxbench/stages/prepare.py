@@ -5,7 +5,8 @@ Outputs in `data/prepared/CORPUS`: `shard-*.arrow` (audio), `manifest.parquet` (
 `leakage.json` (the certificate that no speaker, session or audio is in two splits). A corpus with lists of trials has
 `trials.parquet` and `trials.json`, by the ids of the manifest: `voxbench.corpora.stored_trials`. The manifest also
 carries the split by utterance, `split_utterance`, which leaks by design and is trained on for comparison only
-(`leakage-utterance.json`).
+(`leakage-utterance.json`). A corpus with a list of `only` is these recordings and no others: `outside_subset` of the
+funnel counts those, which are in no other file.
 
 Recordings stream through: memory holds a few shards' worth of rows, and at the end the columns that splits need. Audio
 of copies that are left out stays in the shards; the manifest decides what is used.
@@ -34,6 +35,7 @@ from voxbench.corpora.integrity import ABOUT_AUDIO, LEAKY_KEYS, certify, find_co
 from voxbench.corpora.manifest import Census, RowsWriter, complete, count_labels, read_columns, take_census
 from voxbench.corpora.splitting import assign_splits
 from voxbench.corpora.stored_trials import ACCOUNT, STORED, store_trials
+from voxbench.corpora.subsetting import count_outside, listed, read_subset
 from voxbench.features.store import ShardWriter, quantize, read_notes
 from voxbench.progress import Progress
 from voxbench.schema import AudioError, InputError, Split, Utterance
@@ -49,10 +51,12 @@ Outcome = dict[str, Any]
 def prepare(workspace: Workspace, name: str) -> None:
     """Clean the corpus `name`; shards finished by an interrupted run are kept."""
     corpus, folder = workspace.params.corpus(name), workspace.prepared(name)
+    only = None if corpus.only is None else read_subset(workspace.root / corpus.only.file, corpus.only.sha256)
 
     def read() -> Iterator[Utterance]:
-        return read_corpus(corpus.reader, workspace.root / corpus.root)
+        return listed(read_corpus(corpus.reader, workspace.root / corpus.root), only)
 
+    outside = count_outside(read_corpus(corpus.reader, workspace.root / corpus.root), only)
     census = take_census(read())
     if not census.found:
         raise InputError(f"corpus {name!r}: reader {corpus.reader!r} found no recordings in {corpus.root}")
@@ -74,7 +78,7 @@ def prepare(workspace: Workspace, name: str) -> None:
                 _sort_out(chunk, outcomes, kept, excluded)
                 progress.advance(f"{excluded.unusable} excluded", len(chunk))
         kept.close()
-        account(rows, census, excluded, corpus)
+        account(rows, census, excluded, corpus, outside)
     if corpus.trials:
         lists = [(name, workspace.root / corpus.root / name) for name in corpus.trials]
         print(store_trials(folder, lists, corpus.max_excluded_fraction))
@@ -170,8 +174,11 @@ def _clean(source: bytes, cleaning: Cleaning) -> tuple[np.ndarray, float, dict[s
     return samples, scale, facts
 
 
-def account(rows: Path, census: Census, excluded: Exclusions, corpus: Corpus) -> None:
-    """Write the manifest of the collected `rows`, the funnel and the certificates; copies join what is excluded."""
+def account(rows: Path, census: Census, excluded: Exclusions, corpus: Corpus, outside: int) -> None:
+    """Write the manifest of the collected `rows`, the funnel and the certificates; copies join what is excluded.
+
+    `outside` recordings of the corpus are not in the list that it is cut down to, 0 where there is none.
+    """
     folder, splitting = rows.parent, corpus.splitting
     columns = ["id", "split", "speakers", *LEAKY_KEYS, *ABOUT_AUDIO]
     manifest = read_columns(rows, [*columns, *([splitting.stratify] if splitting.stratify else [])])
@@ -182,6 +189,7 @@ def account(rows: Path, census: Census, excluded: Exclusions, corpus: Corpus) ->
     manifest = manifest[keep]
     labelled, seconds = count_labels(rows, keep, LABELS)
     funnel = {
+        "outside_subset": outside,
         "found": census.found,
         "kept": len(manifest),
         "excluded": dict(sorted(excluded.reasons.items())),

@@ -11,9 +11,9 @@ import shutil
 from voxbench.artifacts import write_json, write_text
 from voxbench.reporting.evidence import Evidence, Question, Sources, gather
 from voxbench.reporting.exports import summary, write_cross_figures, write_figures, write_plots
+from voxbench.reporting.finalists import Comparing
 from voxbench.reporting.page import render
 from voxbench.reporting.tables_overview import read_matrix
-from voxbench.schema import InputError
 from voxbench.stages.workspace import Workspace
 from voxbench.tasks import tasks
 
@@ -38,17 +38,16 @@ def gather_benchmark(workspace: Workspace, name: str) -> Evidence:
     """Return the evidence of benchmark `name`."""
     params = workspace.params
     row = params.benchmark(name)
-    if tasks[row.task].pairs:
-        raise InputError(
-            f"benchmark {name!r} is of task {row.task!r}, whose scores are of trials: the report cannot show them yet"
-        )
+    learning = params.learning(name)
+    comparing = Comparing(learning.verification, params.evaluation) if tasks[row.task].pairs else None
     question = Question(
         name=name,
         task=tasks[row.task],
         reader=params.corpus(row.corpus).reader,
         metric=row.metric,
         study=row.select_from,
-        seeds=params.learning(name).repeat.seeds,
+        seeds=learning.repeat.seeds,
+        comparing=comparing,
     )
     sources = Sources(
         prepared=workspace.prepared(row.corpus),

@@ -1,7 +1,8 @@
 """A list of recordings to prepare instead of a whole corpus: as many hours of it as asked, by a seeded rule.
 
-The list is a CSV of `id` and `seconds`, in the order of the draw; `corpora.CORPUS.only` names it, and the prepare stage
-then reads these recordings alone. The rule is that of `voxbench.corpora.subsetting`.
+The list is a CSV of `id` and `seconds`, in the order of the draw; `corpora.CORPUS.only` names it with its hash, and the
+prepare stage then reads these recordings alone. The rule is that of `voxbench.corpora.subsetting`, applied to the whole
+corpus, whatever `only` is.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from voxbench.audio import decode_audio, read_bytes
 from voxbench.config import Parallel
 from voxbench.corpora import read_corpus
-from voxbench.corpora.subsetting import turns
+from voxbench.corpora.subsetting import list_sha256, turns
 from voxbench.progress import Progress
 from voxbench.schema import AudioError, InputError, Split
 from voxbench.stages.workspace import Workspace
@@ -42,7 +43,8 @@ def subset(workspace: Workspace, name: str, options: SubsetOptions) -> None:
     there are, a list that exists, and more speakers than there are.
     """
     corpus = workspace.params.corpus(name)
-    if options.hours <= 0:
+    wanted = options.hours * 3600
+    if not wanted > 0:
         raise InputError(f"--hours is {options.hours:g}, expected more than 0")
     if options.output.exists():
         raise InputError(f"{options.output} is there already: remove it, or name another file")
@@ -64,15 +66,17 @@ def subset(workspace: Workspace, name: str, options: SubsetOptions) -> None:
                 total += seconds
             if (len(taken) + unreadable) % AT_ONCE == 0:
                 progress.advance(f"{total / 3600:.2f} h", AT_ONCE)
-            if total >= options.hours * 3600:
+            if total >= wanted:
                 break
     hours = total / 3600
-    if hours < options.hours:
+    if total < wanted:
         raise InputError(f"{name} has {hours:.2f} h that can be drawn, expected {options.hours:g}: ask for less")
     _write(options.output, taken)
     speakers = len({people[row_id] for row_id in taken})
     print(f"{len(taken)} recordings of {speakers} speakers, {hours:.2f} h; {unreadable} unreadable ones left out")
-    print(f"{options.output}: set corpora.{name}.only to it")
+    place = options.output.resolve()
+    shown = place.relative_to(workspace.root) if place.is_relative_to(workspace.root) else place
+    print(f"in params.yaml, corpora.{name}.only: {{file: {shown}, sha256: {list_sha256(place)}}}")
 
 
 def _decoded(order: list[str], paths: dict[str, Path], parallel: Parallel) -> Iterator[tuple[str, float | None]]:

@@ -1,4 +1,5 @@
-"""Fetches ImageNet weights into `data/weights`: `NAME.safetensors` and the index of what was fetched from where.
+"""Fetches published weights: those of ImageNet into `data/weights`, `NAME.safetensors` and an index of what was fetched from where.
+
 
 This stands on the floor of the commands and not in the room of the models, so that an edit of the downloader makes no
 trained network out of date.
@@ -16,13 +17,16 @@ from safetensors.torch import save_file
 
 from voxbench.artifacts import write_json
 from voxbench.downloads import fetch
-from voxbench.models import pretrained
+from voxbench.models import create_model, list_models, pretrained, spec
 from voxbench.models.pretrained import INDEX, pretrained_models, read_checkpoint, read_index, sha256
+from voxbench.models.speechbrain import from_speechbrain
+from voxbench.registry import closest
 from voxbench.schema import InputError
 from voxbench.stages.workspace import Workspace
 
 # The largest, VGG16's, has 553 MB.
 MAX_BYTES = 10**9
+SPEECHBRAIN = ("ecapa_tdnn", "x_vector")
 
 
 def fetch_weights(workspace: Workspace, names: Sequence[str], address: str | None = None) -> None:
@@ -34,6 +38,38 @@ def fetch_weights(workspace: Workspace, names: Sequence[str], address: str | Non
         raise InputError(f"found no model, expected one or more of: {', '.join(pretrained_models())}")
     for name, path in fetch_imagenet(names, workspace.weights, address=address):
         print(f"{name}: {path.stat().st_size / 1e6:.1f} MB, sha256 {sha256(path)}")
+
+
+def convert_weights(workspace: Workspace, checkpoints: Sequence[Path], name: str, bands: int, output: Path) -> None:
+    """Write the weights of SpeechBrain's one checkpoint as a file for `training.weights` and print its SHA-256.
+
+    The network is model `name` on so many `bands`. Raises `InputError` for a checkpoint that does not fit it, for a
+    model that SpeechBrain has none of, and for an output that exists.
+    """
+    known = [each for family in SPEECHBRAIN for each in list_models(family)]
+    if name not in known:
+        raise InputError(f"found --model {name!r}{closest(name, known)}, expected one of: {', '.join(known)}")
+    if len(checkpoints) != 1:
+        raise InputError(f"found {len(checkpoints)} checkpoints, expected one: each is of one network")
+    if bands < 1:
+        raise InputError(f"--bands is {bands}, expected the number of mel bands that the network reads")
+    if output.exists():
+        raise InputError(f"{output} is there already: remove it, or name another file")
+    if not checkpoints[0].is_file():
+        raise InputError(
+            f"no checkpoint {checkpoints[0]}: expected the embedding_model.ckpt that SpeechBrain publishes"
+        )
+    offered = {"n_features": bands, "initial": None}
+    encoder = create_model(name, **{key: value for key, value in offered.items() if key in spec(name).accepts})
+    state = from_speechbrain(checkpoints[0], encoder)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    partial = output.with_name(output.name + ".partial")
+    save_file(state, partial)
+    os.replace(partial, output)
+    place = output.resolve()
+    shown = place.relative_to(workspace.root) if place.is_relative_to(workspace.root) else place
+    print(f"{name}: {sum(each.numel() for each in encoder.parameters()):,} parameters, sha256 {sha256(output)}")
+    print(f"in params.yaml, training.weights: {shown}, and features.n_mels: {bands} of the corpus")
 
 
 def fetch_imagenet(names: Sequence[str], folder: Path, *, address: str | None = None) -> Iterator[tuple[str, Path]]:

@@ -27,6 +27,10 @@ class Workspace:
         """Return where the finetune stage writes its networks."""
         return self.root / "models" / benchmark
 
+    def trained(self, benchmark: str) -> Path:
+        """Return where `voxbench train` writes networks, which no stage of the pipeline reads or clears away."""
+        return self.root / "trained" / benchmark
+
     def results(self, benchmark: str, stage: str) -> Path:
         """Return where a stage writes what it found on a benchmark."""
         return self.root / "results" / benchmark / stage

@@ -28,6 +28,9 @@ from voxbench.training.module import TrainingModule
 from voxbench.training.network import Network, Statistics, build_network
 from voxbench.training.scoring import evaluate
 
+LOG = logging.getLogger(__name__)
+"""Told of every epoch, for whom it concerns."""
+
 Pruner = Callable[[int, float], bool]
 Epoch = dict[str, float | None]
 
@@ -65,6 +68,22 @@ class Recipe:
             seed=derive_seed(self.seed, "large margin"),
             large_margin=None,
         )
+
+
+def identity(recipe: Recipe, data: BenchmarkData) -> dict[str, Any]:
+    """Return, as JSON, what a checkpoint has to be of for a phase of this recipe to go on from it to its own result.
+
+    How long it trains is left out: more epochs go on where fewer ended.
+    """
+    return {
+        "model": recipe.model,
+        "seed": recipe.seed,
+        "training": recipe.training.model_dump(mode="json"),
+        "trainable": recipe.schedule.trainable,
+        "train_per_class": recipe.train_per_class,
+        "verification": recipe.verification and recipe.verification.model_dump(mode="json"),
+        "data": data.features_digest,
+    }
 
 
 @dataclass(frozen=True)
@@ -126,6 +145,7 @@ class _Run:
     def train(self, recipe: Recipe, data: BenchmarkData, checkpoints: Path | None) -> None:
         """Train until the recipe's schedule or the record says stop; crops to learn from are those of `data`."""
         training = recipe.training
+        self.record.identity = identity(recipe, data)
         loss = data.task.loss(self.targets, training)
         batches, online = training_batches(data, self.train_rows, training, recipe.seed)
         judged = self.judged.dataset(self.judge.rows)
@@ -152,6 +172,8 @@ def _trainer(schedule: Schedule, record: EpochRecord, checkpoints: Path | None) 
         )
     return lightning.Trainer(
         max_epochs=schedule.max_epochs,
+        # Several would see other batches, and so give another result.
+        devices=1,
         callbacks=callbacks,
         # Without exceptions on a CPU. CUDA has no deterministic form of some pooling gradients: there it warns.
         deterministic="warn" if torch.cuda.is_available() else True,
@@ -177,6 +199,7 @@ class EpochRecord(lightning.Callback):
         self.best_weights: dict[str, torch.Tensor] = {}
         self.pruned = False
         self.phase_start = 0
+        self.identity: dict[str, Any] = {}
 
     def begin_phase(self) -> None:
         """Go on with another phase, whose epochs have the whole patience before them."""
@@ -187,8 +210,8 @@ class EpochRecord(lightning.Callback):
         assert isinstance(pl_module, TrainingModule)
         loss = float(trainer.callback_metrics["valid_loss"])
         # A diverged network has no scores to measure.
-        finite = bool(pl_module.valid_outputs.isfinite().all())
         outputs = pl_module.valid_outputs
+        finite = bool(outputs.isfinite().all()) and not (self.task.pairs and math.isnan(loss))
         measured = evaluate(self.task, self.judge.table(outputs)) if finite else dict.fromkeys([self.metric])
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         self.history.append(
@@ -201,6 +224,8 @@ class EpochRecord(lightning.Callback):
             self.best_weights = {
                 name: tensor.detach().cpu().clone() for name, tensor in pl_module.network.state_dict().items()
             }
+        known = {name: value for name, value in self.history[-1].items() if value is not None and name != "epoch"}
+        LOG.info("epoch %d: %s", len(self.history), ", ".join(f"{name} {value:.5g}" for name, value in known.items()))
         self._ask(self.history[-1])
         trainer.should_stop |= self.over
 
@@ -230,7 +255,8 @@ class EpochRecord(lightning.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run must know."""
-        return {"history": self.history, "best_epoch": self.best_epoch, "best_weights": self.best_weights}
+        told = {"history": self.history, "best_epoch": self.best_epoch, "best_weights": self.best_weights}
+        return told | {"identity": self.identity}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up where a run was cut off."""

@@ -46,6 +46,7 @@ from voxbench.workers import KEEP_FREED_MEMORY
 
 ROOMS_THAT_CHANGE_NUMBERS = ("audio", "models", "metrics", "corpora", "features", "tasks", "training")
 BACK_END, LISTS = "back_end.safetensors", "trials.json"
+CHECKPOINTS = "checkpoints"
 LIBRARIES_THAT_CHANGE_NUMBERS = ("torch", "torchvision", "lightning", "numpy", "optuna", "scipy", "soxr")
 
 
@@ -83,6 +84,8 @@ class Job:
     scored: tuple[Split, ...]
     keep_weights: bool
     pruning: FrozenHistory | None
+    # Beside the result, so that more epochs can go on from its last one; changes no number.
+    keep_checkpoints: bool = False
 
 
 @dataclass(frozen=True)
@@ -143,6 +146,11 @@ def job_digest(job: Job, features_digest: str) -> str:
     return digest([recipe, kept, pruning, features_digest, code_digest()])
 
 
+def unfinished(job: Job, wanted: str) -> Path:
+    """Return where a job of this digest keeps its checkpoints until it is finished."""
+    return job.folder.with_name(job.folder.name + ".partial") / wanted
+
+
 def run_jobs(jobs: Sequence[Job], workers: int) -> Iterator[Finished]:
     """Yield finished jobs in order, as each becomes ready; jobs finished by an earlier run are not redone.
 
@@ -185,7 +193,7 @@ def _train(job: Job, wanted: str) -> Finished:
     started = time.monotonic()
     torch.set_num_threads(1)
     data = job.source.load(job.recipe)
-    partial = job.folder.with_name(job.folder.name + ".partial")
+    partial = unfinished(job, wanted).parent
     partial.mkdir(parents=True, exist_ok=True)
     for stale in partial.iterdir():
         if stale.name != wanted:
@@ -201,15 +209,18 @@ def _train(job: Job, wanted: str) -> Finished:
         write_json(partial / LISTS, lists)
         if job.keep_weights:
             numpy_save_file(arrays, partial / BACK_END)
+    parameters, operations = cost(fitted.network, data)
     summary: dict[str, Any] = {
         "best_epoch": fitted.best_epoch,
         "pruned": fitted.pruned,
-        "parameters": sum(parameter.numel() for parameter in _served(fitted.network).parameters()),
-        "multiply_adds": _multiply_adds(fitted.network, data),
+        "parameters": parameters,
+        "multiply_adds": operations,
         "initial": origin(job.recipe.model, job.recipe.training.weights),
         "features_digest": data.features_digest,
     }
     write_json(partial / "job.json", {"digest": wanted, "summary": summary})
+    if job.keep_checkpoints and (partial / wanted).is_dir():
+        (partial / wanted).rename(partial / CHECKPOINTS)
     shutil.rmtree(partial / wanted, ignore_errors=True)
     if job.folder.exists():
         shutil.rmtree(job.folder)
@@ -217,9 +228,11 @@ def _train(job: Job, wanted: str) -> Finished:
     return Finished(job, **summary, seconds=time.monotonic() - started)
 
 
-def _multiply_adds(network: Network, data: BenchmarkData) -> int:
+def cost(network: Network, data: BenchmarkData) -> tuple[int, int]:
+    """Return the parameters of the part of a network that is served, and its multiply-adds for one crop."""
     crop_1FC = torch.zeros(1, len(data.mean), data.crop_frames, device=network.mean_F1.device)
-    return multiply_adds(_served(network), crop_1FC)
+    served = _served(network)
+    return sum(parameter.numel() for parameter in served.parameters()), multiply_adds(served, crop_1FC)
 
 
 def _served(network: Network) -> nn.Module:
@@ -240,7 +253,8 @@ def _write_scores(
         outputs = predict(fitted.network, loader, crops)
         tables.append(judge.table(outputs))
         if isinstance(judge, TrialJudge):
-            arrays, lists[str(split)] = judge.back_end(outputs).arrays(), judge.listed.account()
+            back_end, lists[str(split)] = judge.back_end(outputs), judge.listed.account()
+            arrays = back_end.arrays() if back_end else {}
     pd.concat(tables, ignore_index=True).to_parquet(folder / "scores.parquet", index=False)
     return arrays, lists
 

@@ -27,6 +27,7 @@ from torch import Tensor
 
 from voxbench.config import Training, Verification
 from voxbench.corpora.stored_trials import TrialList
+from voxbench.metrics import UndefinedError
 from voxbench.metrics.detection import min_cllr
 from voxbench.metrics.trial_scores import BackEnd, refuse_shared_speakers
 from voxbench.schema import Split
@@ -69,7 +70,8 @@ class RowJudge:
 class TrialJudge:
     """Judges trials between `heard` recordings; `fitted` are the training rows that scores are fitted on, if any.
 
-    `rows` has the recordings of the trials first. Raises InputError for a speaker who is in both.
+    `rows` has the recordings of the trials first. Raises InputError for a speaker who is in both. A network that has
+    diverged, or that hears everybody as one, has no scores: they are NaN, and so is the loss.
     """
 
     def __init__(
@@ -84,22 +86,28 @@ class TrialJudge:
 
     def loss(self, outputs: Tensor) -> Tensor:
         """Return the minimum Cllr in bits; NaN for outputs that are not finite."""
-        if not outputs.isfinite().all():
-            return torch.tensor(torch.nan)
         table = self.table(outputs)
+        if table["score"].isna().any():
+            return torch.tensor(torch.nan)
         return torch.tensor(min_cllr(table["score"].to_numpy(), table["truth"].to_numpy()))
 
     def table(self, outputs: Tensor) -> pd.DataFrame:
         """Return a row for each trial."""
-        embeddings_UD = embeddings_of(outputs)
-        return trial_table(self.heard, self.listed.trials, embeddings_UD[: len(self.heard)], self.back_end(outputs))
+        heard_UD, back_end = embeddings_of(outputs)[: len(self.heard)], self.back_end(outputs)
+        return trial_table(self.heard, self.listed.trials, heard_UD, back_end)
 
-    def back_end(self, outputs: Tensor) -> BackEnd:
-        """Return what is fitted on the outputs of the training rows."""
-        if self.fitted.empty:
-            return back_end_of(self.settings, None, None)
-        fitted_SD = embeddings_of(outputs[len(self.heard) :])
-        return back_end_of(self.settings, fitted_SD, self.fitted["speaker"].to_numpy())
+    def back_end(self, outputs: Tensor) -> BackEnd | None:
+        """Return what is fitted on the outputs of the training rows, None where embeddings cannot be compared."""
+        embeddings_UD = embeddings_of(outputs)
+        fitted_SD = None if self.fitted.empty else embeddings_UD[len(self.heard) :]
+        middle_D = 0 if fitted_SD is None or not self.settings.centre else fitted_SD.mean(axis=0)
+        if not np.isfinite(embeddings_UD).all() or not (embeddings_UD - middle_D).any(axis=1).all():
+            return None
+        names_S = None if fitted_SD is None else self.fitted["speaker"].to_numpy()
+        try:
+            return back_end_of(self.settings, fitted_SD, names_S)
+        except UndefinedError:
+            return None
 
 
 def judge_of(

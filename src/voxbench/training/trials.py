@@ -17,6 +17,7 @@ from torch import Tensor
 from voxbench.config import Verification
 from voxbench.corpora.stored_trials import STORED, TrialList, drawn_list, usable_trials
 from voxbench.corpora.trial_rule import draw_trials
+from voxbench.metrics import UndefinedError
 from voxbench.metrics.plda import PldaSettings
 from voxbench.metrics.trial_scores import BackEnd, fit_back_end, score_trials
 from voxbench.schema import InputError, Split
@@ -70,10 +71,13 @@ def back_end_of(settings: Verification, embeddings_SD: np.ndarray | None, speake
     return fit_back_end(embeddings_SD, speakers_S, centre=settings.centre, top=top, plda=plda)
 
 
-def trial_table(rows: pd.DataFrame, trials: pd.DataFrame, embeddings_UD: np.ndarray, back_end: BackEnd) -> pd.DataFrame:
+def trial_table(
+    rows: pd.DataFrame, trials: pd.DataFrame, embeddings_UD: np.ndarray, back_end: BackEnd | None
+) -> pd.DataFrame:
     """Return a row for each trial: its id, what is told of both sides, split, truth and score.
 
-    `embeddings_UD` are those of `rows`, each recording's once, whatever number of trials it stands in.
+    `embeddings_UD` are those of `rows`, each recording's once, whatever number of trials it stands in. Scores are NaN
+    without a back end, and where AS-norm has no value.
     """
     place = pd.Series(np.arange(len(rows)), index=rows["id"])
     sides = {side: place.loc[trials[side]].to_numpy() for side in SIDES}
@@ -87,5 +91,17 @@ def trial_table(rows: pd.DataFrame, trials: pd.DataFrame, embeddings_UD: np.ndar
         {"id": trials["enroll"] + JOINT + trials["test"], "enroll": trials["enroll"], "test": trials["test"]}
         | told
         | {"split": rows["split"].to_numpy()[sides["enroll"]], "truth": trials["truth"]}
-        | {"score": score_trials(back_end, embeddings_UD, sides["enroll"], sides["test"])}
+        | {"score": _scores(back_end, embeddings_UD, sides["enroll"], sides["test"])}
     )
+
+
+def _scores(
+    back_end: BackEnd | None, embeddings_UD: np.ndarray, enroll_N: np.ndarray, test_N: np.ndarray
+) -> np.ndarray:
+    nothing_N = np.full(len(enroll_N), np.nan)
+    if back_end is None:
+        return nothing_N
+    try:
+        return score_trials(back_end, embeddings_UD, enroll_N, test_N)
+    except UndefinedError:
+        return nothing_N

@@ -1,0 +1,73 @@
+"""The options of the commands, what each takes, and what it says of itself in their help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from voxbench.schema import ScoreKind, Split
+
+
+class Option(NamedTuple):
+    """An option of a command: a switch, or one that takes a value of a type, of certain words, or must be given."""
+
+    name: str
+    purpose: str
+    takes: type | None = None
+    choices: tuple[str, ...] | None = None
+    required: bool = False
+
+
+ROOT = Option("root", "a folder other than that of params.yaml; needed where CORPUS is a reader, not a row", Path)
+EVALUATE_OPTIONS = (
+    Option("scores", "the score file: csv, tsv, txt, npy or parquet", Path, required=True),
+    Option("output", "a new folder, or one that this command wrote", Path, required=True),
+    Option("kind", "what the scores are; --task says it, too", str, tuple(map(str, ScoreKind))),
+    Option("task", "detection as that field reports it", str, ("speaker_verification", "anti_spoofing")),
+    Option("labels", "trial list, protocol or table with the truth, where the score file lacks it", Path),
+    Option("columns", "names of the score file's columns, a,b,c, where it has no header", str),
+    Option("utterances", "file with the names of an array's rows, one in a line", Path),
+    Option("split", "evaluate the rows of this split alone", str),
+    Option("groups", "columns to group by, a,b,c; without it the usual ones", str),
+    Option("dev-scores", "scores of development rows: calibration and thresholds are fitted there", Path),
+    Option("dev-labels", "their labels", Path),
+    Option("dev-split", "their split; without --dev-scores another split of --scores", str),
+    Option("against", "scores of another system of the same rows: differences, tests, what could be found", Path),
+    Option("against-labels", "their labels; without it those of --labels", Path),
+    Option("asv-scores", "scores of the speaker verifier, for the t-DCF", Path),
+    Option("asv-rates", "a verifier by its published errors, such as asvspoof2019-la-eval", str),
+    Option("centre", "embeddings of other people, whose mean is subtracted from all", Path),
+    Option("cohort", "embeddings of other people, against whose means AS-norm normalises scores", Path),
+    Option("top", "how many of the cohort's speakers, the closest, count for AS-norm", int),
+    Option("plda", "embeddings of other people, on which a PLDA is fitted that takes the cosine's place", Path),
+    Option("plda-dimensions", "the dimensions that it keeps", int),
+    Option("plda-iterations", "how often its fit is improved", int),
+    Option("speakers", "lines `recording speaker` of these embeddings, where nothing else says it", Path),
+    Option("enrolments", "lines `template recording`: the enroll side of a trial names a template of its clips", Path),
+)
+STORE = (
+    Option("voices", "the folder of the enrolled voices; without it voices beside params.yaml", Path),
+    Option("json", "print the answer as JSON"),
+)
+MODEL = Option("model", "BENCHMARK/MODEL or models:/NAME@ALIAS; without it the one that enrolled the voice", str)
+POLICY = Option("policy", "another of the policies that are stored with the model", str)
+SUBSET_OPTIONS = (
+    Option("hours", "how much sound", float, required=True),
+    Option("seed", "another one draws other recordings", int, required=True),
+    Option("speakers", "of so many people, of each sex its share; without it of all", int),
+    Option("split", "of this official split alone", str, tuple(map(str, Split))),
+    Option("output", "the list, a new file", Path, required=True),
+)
+TRAIN_OPTIONS = (
+    Option("model", "which network", str, required=True),
+    Option("output", "its folder (trained/BENCHMARK/MODEL)", Path),
+    Option("devices", "how many accelerators (1)", int),
+    Option("resume", "a checkpoint to go on from, or the folder of one", Path),
+    Option("dry-run", "print the plan and every setting, and stop"),
+    Option("verbose", "print a line for each epoch"),
+)
+CONVERT_OPTIONS = (
+    Option("model", "convert: which network of ours NAME, a checkpoint of SpeechBrain, is of", str),
+    Option("bands", "convert: how many mel bands it reads", int),
+    Option("output", "convert: the new file", Path),
+)

@@ -1,0 +1,71 @@
+"""From the bytes of a recording to what its network makes of it, by the path that evaluation takes, rounding included.
+
+Legend of shape letters: K crops of one recording.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from voxbench.audio import clean, decode_audio
+from voxbench.features.dataset import EvenCrops, cut, frames_of
+from voxbench.features.extraction import build_front_end, network_input
+from voxbench.features.store import dequantize, quantize
+from voxbench.models import spec
+from voxbench.serving.bundle import WEIGHTS, read_bundle
+from voxbench.tasks import tasks
+from voxbench.training.network import Statistics, build_network
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a network makes of one recording, `outputs` `(K, ...)`, and what is known of the recording's quality."""
+
+    outputs: Tensor
+    source_seconds: float
+    kept_seconds: float
+    clipped_fraction: float
+
+
+class Listener:
+    """A trained network, loaded from the folder that the finetune stage wrote; torch's threads are the caller's."""
+
+    def __init__(self, folder: Path) -> None:
+        self.bundle = read_bundle(folder)
+        self.task = tasks[self.bundle.task]
+        self.kind = spec(self.bundle.model).input_kind
+        self.front_end = build_front_end(self.bundle.features, self.bundle.cleaning.sample_rate_hz).eval()
+        weights = load_file(folder / WEIGHTS)
+        mean, std = (weights[name][:, 0].numpy() for name in ("mean_F1", "std_F1"))
+        # The head's scale is part of the weights; these targets only give it its shape.
+        statistics = Statistics(mean, std, targets=np.array([0.0, 1.0]))
+        self.network = build_network(
+            self.bundle.model, self.task, self.bundle.training, self.bundle.trainable, statistics, initial=None
+        ).eval()
+        built = self.network.state_dict()
+        # What is not kept of a network is never asked: the head of one that embeds.
+        unused = {name: built[name] for name in built.keys() - self.network.kept().keys()}
+        self.network.load_state_dict(unused | weights)
+        self.crop_frames = frames_of(
+            self.kind,
+            self.bundle.training.crop_seconds,
+            self.bundle.features.hop_ms,
+            self.bundle.cleaning.sample_rate_hz,
+        )
+
+    def __call__(self, source: bytes) -> Heard:
+        """Return what is heard in a recording (wav, flac, mp3, ogg, m4a, SPHERE bytes); `AudioError` says why not."""
+        cleaning = self.bundle.cleaning
+        cleaned = clean(*decode_audio(source, max_seconds=cleaning.max_seconds), cleaning)
+        values = network_input(self.front_end, dequantize(*quantize(cleaned.wave)), self.kind)
+        places = EvenCrops(1, self.bundle.training.evaluation_crops).places
+        crops = np.stack([cut(values, place, self.crop_frames) for place in places])
+        with torch.inference_mode():
+            outputs = self.network.judged(torch.from_numpy(crops))
+        return Heard(outputs, cleaned.source_seconds, cleaned.kept_seconds, cleaned.clipped_fraction)

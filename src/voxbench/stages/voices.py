@@ -1,0 +1,171 @@
+"""What the command line does with voices: enrol, verify, identify, forget, list.
+
+A model is named as BENCHMARK/MODEL, which the finetune stage wrote, or as models:/NAME@ALIAS of the registry. Who
+verifies need not name it: a voice says by which it was enrolled.
+
+Exit status: 0 accepted (or done), 1 rejected (or unknown), 2 no answer: wrong input, a recording that cannot be used,
+or a model without a decision.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from voxbench.audio import read_bytes
+from voxbench.registry import closest
+from voxbench.reporting.quantities import decimal
+from voxbench.schema import InputError
+from voxbench.serving.registered import REGISTERED, registered_folder
+from voxbench.serving.verifier import Speech, Verifier
+from voxbench.serving.voice_files import forget_voice, read_voice, voice_names
+from voxbench.serving.voices import Match, Voices
+from voxbench.stages.workspace import Workspace
+from voxbench.tracking.store import connect
+
+ACCEPTED, REJECTED, NO_ANSWER = 0, 1, 2
+FOLDER = "voices"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The words of the command line; None is an option that was not given, or that the command does not have."""
+
+    command: str
+    voices: Path | None
+    json: bool
+    name: str = ""
+    clip: str | Sequence[str] = ()
+    model: str | None = None
+    policy: str | None = None
+    top: int | None = None
+    replace: bool = False
+
+    @property
+    def clips(self) -> list[bytes]:
+        """Return the content of the recordings that are named."""
+        return [read_bytes(path) for path in ([self.clip] if isinstance(self.clip, str) else self.clip)]
+
+
+def answer(workspace: Workspace, asked: Asked) -> int:
+    """Do what is asked, print the answer, as text or as JSON, and return the exit status."""
+    folder = asked.voices or workspace.root / FOLDER
+    said, lines, status = DOES[asked.command](workspace, folder, asked)
+    text = json.dumps(said, indent=2, allow_nan=False) if asked.json else "\n".join(lines)
+    # A terminal may lack the letters of a path.
+    print(text.encode(sys.stdout.encoding, "backslashreplace").decode(sys.stdout.encoding))
+    return status
+
+
+Answer = tuple[Any, list[str], int]
+
+
+def _enroll(workspace: Workspace, folder: Path, asked: Asked) -> Answer:
+    assert asked.model is not None, "the command line asks for it"
+    voices = _voices(workspace, folder, asked, asked.model)
+    done = voices.enroll(asked.name, asked.clips, asked.replace)
+    record = done.record
+    seconds = sum(record.kept_seconds)
+    lines = [
+        f"enrolled {record.name}: {len(record.kept_seconds)} clips, {decimal(seconds, 1)} s without silence, by "
+        f"{record.network}"
+    ]
+    if done.repeated:
+        lines.append(f"{done.repeated} more had the audio of another clip, and count once with it")
+    return record.model_dump(mode="json") | {"repeated": done.repeated}, lines, ACCEPTED
+
+
+def _verify(workspace: Workspace, folder: Path, asked: Asked) -> Answer:
+    voice = read_voice(folder, asked.name).record
+    voices = _voices(workspace, folder, asked, asked.model or voice.model)
+    heard = voices.hear(*asked.clips)
+    match = voices.verify(asked.name, heard)
+    said = {"model": voices.model, "network": voices.verifier.network, "version": voices.verifier.version}
+    said |= {"enrolled_seconds": sum(voice.kept_seconds)}
+    return _told(match) | _quality(heard) | said, [_sentence(match)], _status(match.accepted)
+
+
+def _identify(workspace: Workspace, folder: Path, asked: Asked) -> Answer:
+    names = voice_names(folder)
+    models = sorted({read_voice(folder, name).record.model for name in names})
+    if asked.model is None and len(models) > 1:
+        raise InputError(f"the voices in {folder} were enrolled by several models ({', '.join(models)}): name one")
+    if not names:
+        raise InputError(f"no voices in {folder}: enrol some with `voxbench enroll`")
+    voices = _voices(workspace, folder, asked, asked.model or models[0])
+    heard = voices.hear(*asked.clips)
+    found = voices.identify(heard, len(names) if asked.top is None else asked.top)
+    best = found.matches[0]
+    said = {"name": found.name, "undecided": found.undecided, "voices": found.voices} | _quality(heard)
+    said |= {"matches": [_told(match) for match in found.matches]}
+    said |= {"model": voices.model, "network": voices.verifier.network, "version": voices.verifier.version}
+    head = f"undecided: {found.undecided}" if found.undecided else found.name or "unknown: none of the enrolled voices"
+    return said, [head, *map(_sentence, found.matches)], _status(best.accepted)
+
+
+def _forget(workspace: Workspace, folder: Path, asked: Asked) -> Answer:
+    path = forget_voice(folder, asked.name)
+    return {"forgotten": asked.name, "file": str(path)}, [f"forgot {asked.name}: {path} is deleted"], ACCEPTED
+
+
+def _list(workspace: Workspace, folder: Path, asked: Asked) -> Answer:
+    records = [read_voice(folder, name).record for name in voice_names(folder)]
+    lines = [
+        f"{record.name}: {len(record.kept_seconds)} clips, {decimal(sum(record.kept_seconds), 1)} s without silence, "
+        f"by {record.network}"
+        for record in records
+    ]
+    return [record.model_dump(mode="json") for record in records], lines or [f"no voices in {folder}"], ACCEPTED
+
+
+DOES = {"enroll": _enroll, "verify": _verify, "identify": _identify, "forget": _forget, "voices": _list}
+
+
+def _voices(workspace: Workspace, folder: Path, asked: Asked, model: str) -> Voices:
+    # Sums of several threads differ in the last digits: equal recordings shall give equal templates.
+    torch.set_num_threads(1)
+    return Voices(folder, Verifier(_folder_of(workspace, model), asked.policy), model)
+
+
+def _folder_of(workspace: Workspace, model: str) -> Path:
+    if model.startswith(REGISTERED):
+        connect(workspace.root)
+        return registered_folder(model)
+    benchmark, _, network = model.partition("/")
+    workspace.params.benchmark(benchmark)
+    known = sorted(path.name for path in workspace.models(benchmark).glob("*/") if path.is_dir())
+    if network not in known:
+        raise InputError(
+            f"no model {model!r}{closest(network, known)}; there are: "
+            f"{', '.join(f'{benchmark}/{name}' for name in known) or f'none, run `dvc repro finetune@{benchmark}` first'}"
+        )
+    return workspace.models(benchmark) / network
+
+
+def _status(accepted: bool | None) -> int:
+    return NO_ANSWER if accepted is None else ACCEPTED if accepted else REJECTED
+
+
+def _told(match: Match) -> dict[str, Any]:
+    return {"name": match.name, "accepted": match.accepted, "score": match.score} | asdict(match.verdict)
+
+
+def _quality(heard: Speech) -> dict[str, float]:
+    return {name: getattr(heard, name) for name in ("source_seconds", "kept_seconds", "clipped_fraction")}
+
+
+def _sentence(match: Match) -> str:
+    verdict = match.verdict
+    if verdict.llr is None or verdict.threshold is None:
+        return f"{match.name}: undecided, {verdict.undecided}; score {decimal(match.score, 3)}"
+    word, sign = ("accepted", "reaches") if match.accepted else ("rejected", "is below")
+    return (
+        f"{match.name}: {word}, log-likelihood ratio {decimal(verdict.llr, 2)} {sign} the threshold "
+        f"{decimal(verdict.threshold, 2)} of policy {verdict.policy}; score {decimal(match.score, 3)}"
+    )
