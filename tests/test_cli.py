@@ -10,6 +10,7 @@ from stages.pipeline import BENCHMARK, CORPUS, HEIR, build_featured, copy_of
 from tiny import tiny_params, tiny_workspace, write_params, write_table_corpus
 from voxbench import __version__
 from voxbench.cli import COMMANDS, build_parser, main
+from voxbench.options import OPTIONS
 
 ROWS = {"corpus": CORPUS, "study": BENCHMARK, "benchmark": BENCHMARK}
 
@@ -118,7 +119,8 @@ def test_a_configuration_that_is_no_text_is_one_line(tmp_path, capfd):
 
 @pytest.mark.parametrize("name", [name for name, command in COMMANDS.items() if set(command.arguments) & ROWS.keys()])
 def test_an_unknown_row_is_named_with_the_rows_there_are(project, capfd, name):
-    line = complaint(project.root, capfd, name, "gender-tinny")
+    needed = COMMANDS[name].example.split()[1:] if any(each.required for each in OPTIONS.get(name, ())) else []
+    line = complaint(project.root, capfd, name, "gender-tinny", *needed)
     assert "'gender-tinny'" in line
     assert ROWS[COMMANDS[name].arguments[0]] in line or name in ("synthesize", "mix"), "tiny has no such rows"
 

@@ -42,7 +42,7 @@ def applied(project, text):
 
 
 def test_the_profiles_that_the_documents_name_are_there():
-    assert PROFILES == ["paper", "voice-gender-ru"]
+    assert PROFILES == ["biometric", "paper", "voice-gender-ru"]
 
 
 @pytest.mark.parametrize("name", PROFILES)
@@ -249,3 +249,20 @@ def test_voice_gender_ru_trains_as_its_repository_where_it_can(project):
     for name in ("voxceleb1", "common-voice-en", "timit"):
         assert params.corpora[name] == shipped.corpora[name]
     assert params.learning("gender-timit").training.batch_size == shipped.training.batch_size
+
+
+def test_the_biometric_profile_has_the_rows_of_the_source_documents_table(project):
+    apply_profile(project / "params.yaml", "biometric")
+    params = load_params(project / "params.yaml")
+    table = {}
+    for model in params.studies["verify-voxceleb"].models:
+        learning = params.learning("verify-voxceleb", model)
+        table[model] = (
+            learning.training.batch_size,
+            learning.finetune.schedule.max_epochs,
+            learning.training.learning_rate,
+        )
+    assert table == {"ecapa_tdnn": (32, 100, 0.001), "x_vector": (64, 80, 0.0005)}
+    learning = params.learning("verify-voxceleb")
+    assert learning.verification.test_list in params.corpora["voxceleb1-verify"].trials
+    assert params.learning("gender-timit").training == params.training

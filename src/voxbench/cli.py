@@ -13,17 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from voxbench import __version__
-from voxbench.options import (
-    CONVERT_OPTIONS,
-    EVALUATE_OPTIONS,
-    MODEL,
-    POLICY,
-    ROOT,
-    STORE,
-    SUBSET_OPTIONS,
-    TRAIN_OPTIONS,
-    Option,
-)
+from voxbench.options import OPTIONS
 from voxbench.schema import InputError, Split
 from voxbench.stages.workspace import Workspace, open_workspace
 
@@ -42,7 +32,6 @@ class Command(NamedTuple):
     arguments: tuple[str, ...]
     example: str
     run: Callable[[Workspace, argparse.Namespace], int | None]
-    options: tuple[Option, ...] = ()
 
 
 def _doctor(workspace: Workspace, arguments: argparse.Namespace) -> int:
@@ -115,7 +104,7 @@ def _cross(workspace: Workspace, arguments: argparse.Namespace) -> None:
 def _evaluate(workspace: Workspace, arguments: argparse.Namespace) -> None:
     from voxbench.stages.evaluate import EvaluateOptions, evaluate
 
-    named = {option.name.replace("-", "_") for option in EVALUATE_OPTIONS}
+    named = {option.name.replace("-", "_") for option in OPTIONS["evaluate"]}
     evaluate(workspace, EvaluateOptions(**{name: getattr(arguments, name) for name in named}))
 
 
@@ -177,20 +166,12 @@ COMMANDS = {
         ("corpus",),
         "timit",
         _doctor,
-        (ROOT, Option("json", "print the findings as JSON")),
     ),
     "download": Command(
         "fetch an open corpus, or say how to come by one that needs registration",
         ("corpus", "[part...]"),
         "librispeech dev-clean --root /data/LibriSpeech",
         _download,
-        (
-            ROOT,
-            Option("list", "show sizes, licence and what is there, and stop"),
-            Option("yes", "do not ask"),
-            Option("unverified", "take files for which nobody publishes a checksum"),
-            Option("keep-archives", "keep archives after they are unpacked"),
-        ),
     ),
     "synthesize": Command("write the synthetic twin of a corpus", ("corpus",), "voxceleb1", _synthesize),
     "subset": Command(
@@ -198,7 +179,6 @@ COMMANDS = {
         ("corpus",),
         "voxceleb2 --hours 100 --seed 1 --split train --output data/subsets/voxceleb2-100h.csv",
         _subset,
-        SUBSET_OPTIONS,
     ),
     "prepare": Command("clean a corpus, split it, account for every recording", ("corpus",), "timit", _prepare),
     "mix": Command("plan mixtures of a prepared corpus's people", ("corpus",), "count-librispeech", _mix),
@@ -210,7 +190,6 @@ COMMANDS = {
         ("benchmark",),
         "verify-voxceleb --model ecapa_tdnn --verbose",
         _train,
-        TRAIN_OPTIONS,
     ),
     "repeat": Command("train every finalist with every seed and test", ("benchmark",), "age-timit", _repeat),
     "ablate": Command("train variants of a benchmark's finalists", ("benchmark",), "age-timit", _ablate),
@@ -220,31 +199,27 @@ COMMANDS = {
         (),
         "--task anti_spoofing --scores scores.txt --labels protocol.txt --output results/anti-spoofing",
         _evaluate,
-        EVALUATE_OPTIONS,
     ),
     "enroll": Command(
         "enrol a voice from recordings, of which only embeddings are kept",
         ("name", "clip..."),
         "ann one.wav two.wav --model verify-voxceleb/ecapa_tdnn",
         _voices,
-        (MODEL._replace(required=True), Option("replace", "in the place of an enrolled voice of that name"), *STORE),
     ),
     "verify": Command(
         "compare a recording with an enrolled voice, exit status 0 accepted, 1 rejected, 2 no answer",
         ("name", "clip"),
         "ann three.wav",
         _voices,
-        (MODEL, POLICY, *STORE),
     ),
     "identify": Command(
         "say which enrolled voice is heard, exit status 0 one of them, 1 none of them, 2 no answer",
         ("clip",),
         "three.wav --top 3",
         _voices,
-        (MODEL, POLICY, Option("top", "show so many of the best; without it all", int), *STORE),
     ),
-    "forget": Command("delete an enrolled voice", ("name",), "ann", _voices, STORE),
-    "voices": Command("list the enrolled voices", (), "", _voices, STORE),
+    "forget": Command("delete an enrolled voice", ("name",), "ann", _voices),
+    "voices": Command("list the enrolled voices", (), "", _voices),
     "report": Command("write reports/index.html and reports/metrics.json", (), "", _report),
     "profile": Command("replace values of params.yaml by those of a profile", ("profile",), "paper", _profile),
     "weights": Command(
@@ -252,7 +227,6 @@ COMMANDS = {
         ("action", "name..."),
         "fetch resnet18",
         _weights,
-        CONVERT_OPTIONS,
     ),
 }
 ACTIONS = {"weights": ("fetch", "convert")}
@@ -278,7 +252,7 @@ def build_parser() -> argparse.ArgumentParser:
                 continue
             several = "*" if word.startswith("[") else "+" if word.endswith("...") else None
             one.add_argument(word.strip("[]."), nargs=several, help=f"its name, e.g. {shown[number]}")
-        for option in command.options:
+        for option in OPTIONS.get(name, ()):
             flag = f"--{option.name}"
             if option.takes is None:
                 one.add_argument(flag, action="store_true", help=option.purpose)

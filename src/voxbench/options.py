@@ -71,3 +71,27 @@ CONVERT_OPTIONS = (
     Option("bands", "convert: how many mel bands it reads", int),
     Option("output", "convert: the new file", Path),
 )
+OPTIONS = {
+    "doctor": (ROOT, Option("json", "print the findings as JSON")),
+    "download": (
+        ROOT,
+        Option("list", "show sizes, licence and what is there, and stop"),
+        Option("yes", "do not ask"),
+        Option("unverified", "take files for which nobody publishes a checksum"),
+        Option("keep-archives", "keep archives after they are unpacked"),
+    ),
+    "subset": SUBSET_OPTIONS,
+    "train": TRAIN_OPTIONS,
+    "evaluate": EVALUATE_OPTIONS,
+    "enroll": (
+        MODEL._replace(required=True),
+        Option("replace", "in the place of an enrolled voice of that name"),
+        *STORE,
+    ),
+    "verify": (MODEL, POLICY, *STORE),
+    "identify": (MODEL, POLICY, Option("top", "show so many of the best; without it all", int), *STORE),
+    "forget": STORE,
+    "voices": STORE,
+    "weights": CONVERT_OPTIONS,
+}
+"""Those of each command that has any."""

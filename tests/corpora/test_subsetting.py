@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from voxbench.corpora.subsetting import read_subset, turns
+from voxbench.corpora.subsetting import count_outside, list_sha256, listed, read_subset, turns
 from voxbench.schema import InputError, Utterance
 
 
@@ -69,12 +70,26 @@ def test_more_speakers_than_there_are_is_refused() -> None:
 def test_a_list_is_read_and_a_double_line_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "list.csv"
     path.write_text("id,seconds\na.wav,1.000\nb.wav,2.000\n")
-    assert read_subset(path) == {"a.wav", "b.wav"}
+    of_two = list_sha256(path)
+    assert of_two == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert read_subset(path, of_two) == {"a.wav", "b.wav"}
     path.write_text("id\na.wav\na.wav\n")
     with pytest.raises(InputError, match=r"names a\.wav 2 times"):
-        read_subset(path)
+        read_subset(path, list_sha256(path))
+    with pytest.raises(InputError, match="as in `only`"):
+        read_subset(path, of_two)
     path.write_text("id\n")
     with pytest.raises(InputError, match="names no recording"):
-        read_subset(path)
+        read_subset(path, list_sha256(path))
     with pytest.raises(InputError, match="no list"):
-        read_subset(tmp_path / "absent.csv")
+        read_subset(tmp_path / "absent.csv", of_two)
+
+
+def test_a_corpus_is_cut_down_to_a_list_that_it_holds_whole() -> None:
+    rows, only = corpus(), frozenset({"s0/v0/0.wav", "s5/v2/1.wav"})
+    assert {row.id for row in listed(rows, only)} == only
+    assert count_outside(rows, only) == 34
+    assert list(listed(rows, None)) == rows
+    assert count_outside(rows, None) == 0
+    with pytest.raises(InputError, match=r"lacks 2 of the 4 recordings of its list `only`, the first is a\.wav"):
+        count_outside(rows, only | {"b.wav", "a.wav"})

@@ -55,7 +55,7 @@ def write_workspace(root: Path, plan: Plan) -> Workspace:
     """Write all that the report reads and return the workspace."""
     workspace = Workspace(root, _params(plan))
     for corpus in {workspace.params.benchmark(name).corpus: None for name in plan.benchmarks}:
-        _prepared(workspace.prepared(corpus), _manifest(corpus, plan), plan)
+        write_account(workspace.prepared(corpus), _manifest(corpus, plan), plan)
     for name in plan.benchmarks:
         write_benchmark(workspace, name, plan)
     if len(plan.benchmarks) > 1:
@@ -75,7 +75,7 @@ def write_benchmark(workspace: Workspace, name: str, plan: Plan) -> None:
     row = workspace.params.benchmark(name)
     task, manifest = tasks[row.task], pd.read_parquet(workspace.prepared(row.corpus) / "manifest.parquet")
     if not (study := workspace.results(row.select_from, "select")).exists():
-        _selected(study, plan, workspace.params.study(row.select_from).metric)
+        write_selection(study, plan, workspace.params.study(row.select_from).metric)
     rows = []
     for model, skill in plan.skills.items():
         _tuned(workspace.models(name) / model, manifest, task, (skill, row.metric), random)
@@ -126,7 +126,8 @@ def _traced(manifest: pd.DataFrame) -> pd.DataFrame:
     return manifest.assign(**{name: draws.normal(size=len(manifest)) for name in names})
 
 
-def _prepared(folder: Path, manifest: pd.DataFrame, plan: Plan) -> None:
+def write_account(folder: Path, manifest: pd.DataFrame, plan: Plan) -> None:
+    """Write what prepare says of a corpus."""
     folder.mkdir(parents=True)
     _traced(manifest).to_parquet(folder / "manifest.parquet", index=False)
     lost = [(f"{number}{HOSTILE}", "NA", "silent", f"<script>{number}</script>") for number in range(plan.excluded)]
@@ -144,7 +145,8 @@ def _prepared(folder: Path, manifest: pd.DataFrame, plan: Plan) -> None:
         write_json(folder / file, {"by": by, "clean": by == "speaker", "overlaps": overlaps})
 
 
-def _selected(folder: Path, plan: Plan, metric: str) -> None:
+def write_selection(folder: Path, plan: Plan, metric: str) -> None:
+    """Write what select leaves of a study."""
     finalists, trials = [], []
     for number, (model, skill) in enumerate(plan.skills.items()):
         family = "lstm" if "lstm" in model else "cnn"
@@ -160,7 +162,7 @@ def _selected(folder: Path, plan: Plan, metric: str) -> None:
             "epochs": 2,
         }
         about |= {"initial": "imagenet" if family == "cnn" else "random"}
-        value = 12 - skill if metric == "mae" else 0.5 + skill / 5
+        value = {"mae": 12 - skill, "eer": 0.5 - skill / 5}.get(metric, 0.5 + skill / 5)
         trials.append(about | {"state": "complete", "valid_loss": 0.5, f"valid_{metric}": value})
         trials.append(
             about | {"trial": 9, "state": "pruned", "dropout": 0.1, "valid_loss": 0.7, f"valid_{metric}": 0.9 * value}

@@ -21,8 +21,24 @@ AUGMENTATION = {
 TRAINING = {
     **{"learning_rate": 0.001, "betas": (0.9, 0.999), "weight_decay": 0.0001, "scheduler_factor": 0.5},
     **{"scheduler_patience": 3, "min_learning_rate": 0.00001, "dropout": 0.5, "recurrent_dropout": 0.3},
-    **{"batch_size": 8, "crop_seconds": 0.5, "evaluation_crops": 2, "resize": 64, "weights": "random", "stem": "sum"},
+    **{
+        "batch_size": 8,
+        "clips_per_speaker": None,
+        "margin": None,
+        "crop_seconds": 0.5,
+        "evaluation_crops": 2,
+        "resize": 64,
+        "weights": "random",
+        "stem": "sum",
+    },
     **{"balance": "none", "augmentation": AUGMENTATION, "seed": 42},
+}
+VERIFICATION = {
+    **{"centre": True, "as_norm": None, "plda": None, "recordings_per_speaker": None, "test_list": None},
+    "trials": {
+        **{"targets_per_speaker": 4, "nontargets_per_target": 2.0, "same_sex": 0.5, "across_sessions": True},
+        "seed": 1,
+    },
 }
 SCHEDULE = {"max_epochs": 3, "patience": 3, "trainable": "all", "checkpoints": False}
 MODELS = ("resnet18", "alexnet", "bilstm_h128_l1")
@@ -59,8 +75,9 @@ def params() -> Params:
                     "space": {"learning_rate": _range(0.0001, 0.01), "dropout": _range(0.1, 0.6)},
                 },
             },
-            "finetune": {"schedule": SCHEDULE, "train_per_class": None},
+            "finetune": {"schedule": SCHEDULE, "train_per_class": None, "large_margin": None},
             "repeat": {"seeds": (3, 1, 7, 12)},
+            "verification": VERIFICATION,
             "ablation": {
                 "seeds": (3, 1, 7),
                 "finalists": 1,
@@ -95,6 +112,7 @@ def params() -> Params:
 
 def _corpus(reader: str) -> dict[str, Any]:
     about = {"reader": reader, "root": f"data/raw/{reader}", "licence": "none", "max_excluded_fraction": 0.1}
+    about |= {"only": None, "trials": ()}
     return about | {"splitting": SPLITTING, "cleaning": CLEANING, "features": FEATURES}
 
 

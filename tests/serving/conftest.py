@@ -2,5 +2,6 @@
 
 from stages.counting import counted
 from stages.pipeline import copied, featured, finished, trained
+from stages.verification import verified
 
-__all__ = ["copied", "counted", "featured", "finished", "trained"]
+__all__ = ["copied", "counted", "featured", "finished", "trained", "verified"]

@@ -40,14 +40,14 @@ def test_every_recording_gets_the_score_of_its_evaluation(counted, benchmark, mo
 
 
 def test_all_three_kinds_of_input_are_served(counted):
-    assert {Predictor(counted.models(COUNT) / model).kind for model in MODELS.values()} == set(InputKind)
+    assert {Predictor(counted.models(COUNT) / model).listener.kind for model in MODELS.values()} == set(InputKind)
 
 
 def test_a_crop_of_a_wave_is_what_the_bundle_says(counted):
     predictor = Predictor(counted.models(COUNT) / "m3")
-    assert predictor.crop_frames == 0.4 * RATE_HZ
-    assert predictor.network.mean_F1.tolist() == [[0.0]]
-    assert predictor.network.std_F1.tolist() == [[1.0]]
+    assert predictor.listener.crop_frames == 0.4 * RATE_HZ
+    assert predictor.listener.network.mean_F1.tolist() == [[0.0]]
+    assert predictor.listener.network.std_F1.tolist() == [[1.0]]
 
 
 @pytest.mark.parametrize(("benchmark", "columns"), NAMES.items())

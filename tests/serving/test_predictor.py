@@ -43,7 +43,7 @@ def served(finished):
 
 
 def test_both_kinds_of_input_are_served(finished):
-    kinds = {Predictor(finished.models(BENCHMARK) / name).kind for name in models_of(finished)}
+    kinds = {Predictor(finished.models(BENCHMARK) / name).listener.kind for name in models_of(finished)}
     assert kinds == {"spectrogram", "cepstra"}
 
 

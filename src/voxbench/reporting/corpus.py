@@ -23,10 +23,11 @@ class CorpusAccount:
     """The account of a corpus, for one task.
 
     `labelled` has one row for each recording with a target: `FACTS`, `EXTRAS` and what probes know where the manifest
-    has them, and the `target`. `sizes` has one row for each split and class, or gender for a task of values or
-    of pairs (split, class, clips, speakers), `parts` says which of both, `totals` one for each split (clips, speakers, hours, and `low`, `median`, `high` of a
-    target in numbers, indexed by split). `unlabelled` rows have no target and take no part. `leakage` certifies the
-    split, `leakage_utterance` says what the split by utterance shares, and is empty where prepare made none.
+    has them, and the `target`. `sizes` has one row for each split and class, or gender for a task of values or of pairs
+    (split, class, clips, speakers); `parts` says which of both. `totals` has one for each split (clips, speakers,
+    hours, and `low`, `median`, `high` of a target in numbers, indexed by split). `unlabelled` rows have no target and
+    take no part. `leakage` certifies the split, `leakage_utterance` says what the split by utterance shares, and is
+    empty where prepare made none.
     """
 
     funnel: dict[str, Any]

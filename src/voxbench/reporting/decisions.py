@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,9 @@ from voxbench.reporting.pairs import SIDES, TrialBootstrap
 from voxbench.reporting.scored import Bootstrap, Scored
 from voxbench.seeding import generator
 from voxbench.tasks import Task
+
+Measure = Callable[[Mapping[str, WeightedMetric], Floats, Scored], dict[str, Measured]]
+"""Metrics of scores (N,) of some test rows, each with its interval."""
 
 BEFORE, AFTER, LEAST = "cllr_before", "cllr", "min_cllr"
 
@@ -62,7 +65,7 @@ def applied_decision(task: Task, scored: Scored, folder: Path, manifest: Path, b
         return None
     decision = read_decision(folder)
     scores = detection_scores(task.score_kind, scored.scores)
-    measured = bound.measured if isinstance(bound, TrialBootstrap) else partial(_measured, bound=bound)
+    measured: Measure = bound.measured if isinstance(bound, TrialBootstrap) else partial(_measured, bound=bound)
     cllrs = measured({BEFORE: weighted_cllr, LEAST: weighted_by_repetition(min_cllr)}, scores, scored)
     if decision.reason:
         return Applied(folder.name, decision, cllrs | {AFTER: Measured(AFTER, None, None, decision.reason)}, (), None)

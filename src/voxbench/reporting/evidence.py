@@ -6,7 +6,6 @@ and the one called `validated` is the best by its validation metric, as in the m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -37,7 +36,7 @@ from voxbench.reporting.probes import Probe, Probes, probes
 from voxbench.reporting.published import published_figures
 from voxbench.reporting.quantities import NARROW_SPACE, count, counted
 from voxbench.reporting.scored import AUC, Bootstrap, Bounded, Scored, people
-from voxbench.reporting.trial_findings import Compared, read_lists, trial_findings
+from voxbench.reporting.trial_findings import Compared, bootstrap_of, compared_of
 from voxbench.schema import Split
 from voxbench.tasks import Task
 
@@ -56,8 +55,8 @@ class Evidence:
     (`voxbench.reporting.groups`). `variants` holds a row for each variant and model, compared with the unchanged runs,
     `variant_runs` each of their runs with every metric; both are as `voxbench ablate` writes them.
     `selected_by` is the metric of the study, `inherited` its name where the finalists are those of another task or
-    corpus. `published` are figures of others (`voxbench.reporting.published`). `bound` draws the intervals. `compared`
-    is what only a task of pairs has; its rows are trials, and its groups stand there.
+    corpus. `published` are figures of others (`voxbench.reporting.published`). `compared` is what only a task of
+    pairs has; its rows are trials, and its groups stand there.
     """
 
     name: str
@@ -78,7 +77,6 @@ class Evidence:
     study: str
     selected_by: Metric
     account: CorpusAccount
-    bound: Bootstrap
     compared: Compared | None
 
     @property
@@ -133,6 +131,12 @@ class Evidence:
     def over(self) -> str:
         """Return what intervals are over."""
         return "speakers of both sides" if self.task.pairs else "speakers"
+
+    @property
+    def bound(self) -> Bootstrap:
+        """Return what draws the intervals."""
+        comparing = self.compared.comparing if self.task.pairs and self.compared is not None else None
+        return bootstrap_of(self.name, self.settings, self.metric, comparing)
 
     @property
     def resamples(self) -> int:
@@ -229,12 +233,12 @@ def gather(question: Question, sources: Sources, settings: Report) -> Evidence:
     selection = read_json(existing(sources.select / "selection.json"))
     task, metric = question.task, METRICS[question.metric]
     account = read_account(sources.prepared, task)
-    bound = _bound(question, settings, metric)
+    bound = bootstrap_of(question.name, settings, metric, question.comparing)
     finalists = tuple(read_finalist(row, question, sources, account.labelled, bound) for row in selection["finalists"])
     validated, like = best_on_validation(finalists, metric), finalists[0].tuned
     trivial = baselines(task, account.labelled, like, bound)
     decisions = _decisions(validated, sources, task, bound)
-    compared = _compared(question, sources, finalists, decisions, bound)
+    compared = compared_of(question, sources, finalists, decisions, bound)
     return Evidence(
         name=question.name,
         task=task,
@@ -254,36 +258,14 @@ def gather(question: Question, sources: Sources, settings: Report) -> Evidence:
         study=question.study,
         selected_by=METRICS[selection["metric"]],
         account=account,
-        bound=bound,
         compared=compared,
     )
-
-
-def _bound(question: Question, settings: Report, metric: Metric) -> Bootstrap:
-    if question.comparing is None:
-        return Bootstrap(question.name, settings, metric)
-    return TrialBootstrap(question.name, settings, metric, question.comparing.evaluation)
 
 
 def _probes(question: Question, labelled: pd.DataFrame, chance: Baseline, bound: Bootstrap) -> Probes:
     if question.comparing is not None and isinstance(bound, TrialBootstrap):
         return trial_probes(question.task, labelled, question.comparing.verification.trials, chance, bound)
     return probes(question.task, labelled, chance.scored, chance, bound)
-
-
-def _compared(
-    question: Question, sources: Sources, finalists: Sequence[Finalist], applied: Applied | None, bound: Bootstrap
-) -> Compared | None:
-    """Return what only a task of pairs has."""
-    if question.comparing is None or applied is None or not isinstance(bound, TrialBootstrap):
-        return None
-    validated = best_on_validation(finalists, bound.metric)
-    tested = [sources.models / each.model for each in finalists]
-    tested += [sources.repeat / f"{each.model}-seed{seed}" for each in finalists for seed in question.seeds]
-    lists = read_lists(sources.models, validated, tested)
-    folder = sources.models / validated.model
-    findings = trial_findings(validated, folder, lists[Split.TEST], applied, bound)
-    return Compared(validated.model, lists, question.comparing, findings)
 
 
 def _decisions(validated: Finalist, sources: Sources, task: Task, bound: Bootstrap) -> Applied | None:

@@ -22,9 +22,10 @@ def summary(evidence: Evidence) -> dict[str, float]:
     """Return the few numbers of one benchmark for `dvc metrics show`; what is undefined is left out.
 
     They are of the finalist that validation prefers: mean and standard deviation of the selection metric over the
-    seeds, the bounds of its fine-tuned network over speakers, its mean AUC, of trials the means of all metrics, of two classes what its stored decision
-    does (Cllr before and after calibration and the least possible, both error rates of the policy that serving
-    applies), then the strongest trivial baseline and the Holm-adjusted p of the lead on the test rows.
+    seeds, the bounds of its fine-tuned network over speakers, its mean AUC, of trials the means of the others, of two
+    classes what its stored decision does (Cllr before and after calibration and the least possible, both error rates of
+    the policy that serving applies), then the strongest trivial baseline and the Holm-adjusted p of the lead on the
+    test rows.
     """
     finalist, name = evidence.validated, evidence.metric.name
     spread, interval = finalist.spreads[name], finalist.bounds[name].interval
@@ -67,8 +68,8 @@ def write_plots(evidence: Evidence, folder: Path) -> None:
 
     `seeds.csv` holds all finalists. The others hold the one that validation prefers, so that `dvc plots diff`
     compares revisions: `curves.csv` (a row for each epoch); of classes, `confusion.csv` (a row for each test clip) and
-    for two of them `roc.csv` (a row for each operating point); of trials, `det.csv` and `roc.csv`; of values, `estimates.csv`
-    (a row for each test clip).
+    for two of them `roc.csv` (a row for each operating point); of trials, `det.csv` and `roc.csv`; of values,
+    `estimates.csv` (a row for each test clip).
     """
     folder.mkdir(parents=True, exist_ok=True)
     finalist = evidence.validated

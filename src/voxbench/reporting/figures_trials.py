@@ -1,4 +1,4 @@
-"""The figures of a task of pairs: DET and ROC curves of all finalists, scores and costs of the one that validation chose."""
+"""The figures of a task of pairs: curves of all finalists, and the scores and costs of the one validation chose."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _det(evidence: Evidence, part: FigureBase) -> None:
         axes.plot(*rates, color=color, linestyle=dashes)
         place, label = np.clip(probit(levels[finalist.model]), low, high), shown.value(levels[finalist.model])
         style = {"color": color, "linestyle": dashes, "markersize": 7, "clip_on": False, "zorder": 3}
-        axes.plot(place, place, marker, label=f"{finalist.model}: EER {label}", **style)
+        axes.plot(place, place, marker=marker, label=f"{finalist.model}: EER {label}", **style)
     det_axes(axes, ("nontarget", "target"), (low, high))
     legend_above(axes, columns=1)
 

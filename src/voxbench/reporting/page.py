@@ -81,7 +81,7 @@ class Chapter:
 
 @dataclass(frozen=True)
 class Crossing:
-    """What the template shows of networks that were tested on other corpora; `left_out` says which were not, and why."""
+    """What the template shows of networks that were tested on other corpora; `left_out` says which were not."""
 
     table: Table
     drawn: tuple[Drawn, ...]

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from voxbench.config import Evaluation, TrialRule
+from voxbench.config import Evaluation, OperatingCosts, TrialRule
 from voxbench.corpora.trial_rule import draw_trials
 from voxbench.evaluation.intervals import Plan, plan_of
 from voxbench.evaluation.records import Measured, Origin, ScoreRows
@@ -48,6 +48,8 @@ from voxbench.tasks import Task
 
 SIDES = ("enroll", "test")
 SEX, SESSION = "sex", "session"
+# Prior and costs of the metrics that stages write, whose names tables share with theirs.
+REGISTERED = {(0.01, 1, 1): "min_dcf_p01", (0.05, 1, 1): "min_dcf_p05"}
 UNNAMED = Origin("", "", None, "", "", None)
 
 
@@ -83,7 +85,7 @@ class TrialBootstrap(Bootstrap):
         return {each.name: Bounded(each.interval, each.reason) for each in found}
 
     def gain(self, system: str, scored: Scored, reference: str, other: Scored) -> Bounded:
-        """Return by how much `scored` is better than `other` on the same trials; above 0 is better, either way round."""
+        """Return by how much `scored` is better than `other` on the same trials; above 0 is better."""
         metric, plan = next(each for each in self._measures() if each.name == self.metric.name), self.plan(scored)
         for each in (scored, other):
             if metric.name in each.undefined:
@@ -117,7 +119,7 @@ class TrialBootstrap(Bootstrap):
         return self.plan(scored).resamples
 
     def _measures(self) -> list[TrialMetric]:
-        known = [EER, *(least_cost(each) for each in self.evaluation.costs), CLLR, MIN_CLLR, AUC]
+        known = [EER, *(_least_cost(each) for each in self.evaluation.costs), CLLR, MIN_CLLR, AUC]
         name = self.metric.name
         if name not in {each.name for each in known}:
             known.insert(0, TrialMetric(name, self.metric.function, weighted_by_points(self.metric.function)))
@@ -131,6 +133,13 @@ class TrialBootstrap(Bootstrap):
             except UndefinedError as error:
                 undefined[each.name] = str(error)
         return Scored(truth_N, scores_N, rows, values, undefined)
+
+
+def _least_cost(costs: OperatingCosts) -> TrialMetric:
+    """Return the least cost, under the name that the registry of metrics has for it, if any."""
+    found = least_cost(costs)
+    name = REGISTERED.get((costs.p_target, costs.c_miss, costs.c_fa), found.name)
+    return TrialMetric(name, found.value, found.weighted)
 
 
 def _rises(name: str) -> bool:

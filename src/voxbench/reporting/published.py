@@ -21,6 +21,16 @@ TRIVIAL = (
     "on the official split of TIMIT, the median age of the training speakers of the same sex, which hears nothing, "
     "gets 5.36 years for male and 6.23 years for female test speakers"
 )
+ECAPA = (
+    "Desplanques, Thienpondt, Demuynck, ECAPA-TDNN: Emphasized Channel Attention, Propagation and Aggregation in TDNN "
+    "Based Speaker Verification, Interspeech 2020"
+)
+WESPEAKER = "results of the WeSpeaker toolkit's VoxCeleb recipe, version 2, without score normalisation"
+TAO = "Tao Ruijie's public ECAPA-TDNN, with score normalisation"
+SPEECHBRAIN = "results of the SpeechBrain toolkit's VoxCeleb recipe, without score normalisation"
+KALDI = "results of the Kaldi toolkit's VoxCeleb recipe, version 2"
+VOX2 = "on the list Vox1-O, by a network of the 5,994 speakers of VoxCeleb2"
+BOTH = "on the list Vox1-O, by a network of the speakers of VoxCeleb1 and VoxCeleb2"
 
 
 @dataclass(frozen=True)
@@ -55,6 +65,24 @@ PUBLISHED = (
     Published("timit", None, "age_years", "Jorrin-Coz 2025", "mae", 5.35, "male", PAPER, TRIVIAL),
     Published("timit", None, "age_years", "Kwasny 2021", "mae", 5.12, "male", CITED, TRIVIAL),
     Published("timit", None, "age_years", "Kwasny 2021", "mae", 5.29, "female", CITED, TRIVIAL),
+    Published("voxceleb", None, "verification", "Desplanques 2020, ECAPA-TDNN 512", "eer", 0.0101, "", ECAPA, VOX2),
+    Published(
+        "voxceleb", None, "verification", "Desplanques 2020, ECAPA-TDNN 512", "min_dcf_p01", 0.1274, "", ECAPA, VOX2
+    ),
+    Published("voxceleb", None, "verification", "Desplanques 2020, ECAPA-TDNN 1024", "eer", 0.0087, "", ECAPA, VOX2),
+    Published(
+        "voxceleb", None, "verification", "Desplanques 2020, ECAPA-TDNN 1024", "min_dcf_p01", 0.1066, "", ECAPA, VOX2
+    ),
+    Published("voxceleb", None, "verification", "WeSpeaker, x-vector", "eer", 0.01989, "", WESPEAKER, VOX2),
+    Published("voxceleb", None, "verification", "WeSpeaker, ECAPA-TDNN 512", "eer", 0.01069, "", WESPEAKER, VOX2),
+    Published("voxceleb", None, "verification", "WeSpeaker, ECAPA-TDNN 1024", "eer", 0.00856, "", WESPEAKER, VOX2),
+    Published("voxceleb", None, "verification", "WeSpeaker, ResNet34", "eer", 0.00867, "", WESPEAKER, VOX2),
+    Published("voxceleb", None, "verification", "WeSpeaker, ResNet293", "eer", 0.00595, "", WESPEAKER, VOX2),
+    Published("voxceleb", None, "verification", "Tao, ECAPA-TDNN 1024, AS-norm", "eer", 0.0086, "", TAO, VOX2),
+    Published("voxceleb", None, "verification", "Tao, ECAPA-TDNN 1024, AS-norm", "min_dcf_p05", 0.0686, "", TAO, VOX2),
+    Published("voxceleb", None, "verification", "SpeechBrain, ECAPA-TDNN 1024", "eer", 0.009, "", SPEECHBRAIN, BOTH),
+    Published("voxceleb", None, "verification", "Kaldi, x-vector, PLDA", "eer", 0.03128, "", KALDI, BOTH),
+    Published("voxceleb", None, "verification", "Kaldi, x-vector, PLDA", "min_dcf_p01", 0.3258, "", KALDI, BOTH),
 )
 
 

@@ -9,7 +9,6 @@ from voxbench.reporting.quantities import DASH, Quantity, count, counted, decima
 from voxbench.reporting.table import Row, Table
 from voxbench.schema import ScoreKind, Split
 
-
 LOSS_UNITS = {ScoreKind.CLASSES: "nats", ScoreKind.VALUE: "variances", ScoreKind.DETECTION: "bits"}
 
 

@@ -32,8 +32,10 @@ def _calibration_table(evidence: Evidence, applied: Applied) -> Table:
         says=(
             f"Cllr of {applied.model}, the fine-tuned network that is best on validation; {evidence.sample}, with the "
             f"{evidence.level} interval over {evidence.over} ({count(evidence.resamples)} resamples). Before: "
-            f"{'the scores' if evidence.task.pairs else f'the log odds of {positive}'} as they are. After: mapped to log-likelihood ratios by the stored "
-            f"{decision.settings.calibration.map} map, fitted on {counted(decision.rows, f'validation {evidence.noun}')} of "
+            f"{'the scores' if evidence.task.pairs else f'the log odds of {positive}'} as they are. After: mapped to "
+            "log-likelihood ratios by the stored "
+            f"{decision.settings.calibration.map} map, fitted on "
+            f"{counted(decision.rows, f'validation {evidence.noun}')} of "
             f"{counted(decision.speakers, 'speaker')}. The least possible: what a map that never falls could reach if "
             "it were fitted on these very test rows; what remains is the network's, and no calibration repairs it."
         ),
@@ -58,7 +60,8 @@ def _policies_table(evidence: Evidence, applied: Applied) -> Table:
     return Table(
         title="What is accepted, and at what price?",
         says=(
-            f"A {evidence.noun} is called {positive} where its calibrated log-likelihood ratio reaches the threshold, else "
+            f"A {evidence.noun} is called {positive} where its calibrated log-likelihood ratio reaches the threshold, "
+            "else "
             f"{negative}. Thresholds come from the validation rows, by a named policy. Misses: of the {positive} "
             f"{evidence.noun}s, the share that is called {negative}; false alarms: of the {negative} {evidence.noun}s, "
             f"the share that is called {positive}; both on the validation rows, and on the test rows with the "

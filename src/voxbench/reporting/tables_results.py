@@ -35,7 +35,8 @@ def results_table(evidence: Evidence) -> Table:
         title="Finalists on the test rows",
         says=(
             f"Mean ± standard deviation over {evidence.repeats}; {evidence.sample}. ↑ higher is better, ↓ lower is "
-            f"better. The last column is the one fine-tuned network with its {evidence.level} interval over {evidence.over} "
+            f"better. The last column is the one fine-tuned network with its {evidence.level} interval over "
+            f"{evidence.over} "
             f"({count(evidence.resamples)} bootstrap resamples of whole speakers). A baseline never listens: "
             f"{'; '.join(f'the {each.name} {each.says}' for each in evidence.baselines)}.{_probe_words(evidence)}"
         ),

@@ -6,25 +6,27 @@ with the network in place of a calibration of its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from voxbench.artifacts import read_json
-from voxbench.config import TrialRule, Verification
+from voxbench.config import Report, TrialRule, Verification
 from voxbench.corpora.stored_trials import DRAWN
 from voxbench.evaluation.files import file_sha256
 from voxbench.evaluation.grouping import grouped
 from voxbench.evaluation.records import Calibrated, Findings, Origin, ScoreRows
 from voxbench.evaluation.settings import Settings
 from voxbench.evaluation.trial_metrics import llr_doubt, measure_trials, trial_metrics
+from voxbench.metrics import Metric
 from voxbench.metrics.operating_points import operating_points
 from voxbench.reporting.decisions import Applied
 from voxbench.reporting.evaluation_tables import gaps_table, groups_table, metrics_table
-from voxbench.reporting.finalists import Comparing, Finalist, existing
+from voxbench.reporting.finalists import Comparing, Finalist, Question, Sources, best_on_validation, existing
 from voxbench.reporting.pairs import SESSION, SEX, TrialBootstrap, both_sides, listed_alike, score_rows
 from voxbench.reporting.quantities import DASH, count, counted, visible
+from voxbench.reporting.scored import Bootstrap
 from voxbench.reporting.table import Row, Table
 from voxbench.schema import Split
 from voxbench.training.jobs import LISTS
@@ -50,6 +52,27 @@ class Compared:
     def validation(self) -> int:
         """Return the number of validation trials."""
         return int(self.lists[Split.VALID]["trials"])
+
+
+def bootstrap_of(name: str, settings: Report, metric: Metric, comparing: Comparing | None) -> Bootstrap:
+    """Return what draws the intervals of benchmark `name`, of trials where recordings are compared."""
+    if comparing is None:
+        return Bootstrap(name, settings, metric)
+    return TrialBootstrap(name, settings, metric, comparing.evaluation)
+
+
+def compared_of(
+    question: Question, sources: Sources, finalists: Sequence[Finalist], applied: Applied | None, bound: Bootstrap
+) -> Compared | None:
+    """Return what only a task of pairs has; None for another one."""
+    if question.comparing is None or applied is None or not isinstance(bound, TrialBootstrap):
+        return None
+    validated = best_on_validation(finalists, bound.metric)
+    tested = [sources.models / each.model for each in finalists]
+    tested += [sources.repeat / f"{each.model}-seed{seed}" for each in finalists for seed in question.seeds]
+    lists = read_lists(sources.models, validated, tested)
+    findings = trial_findings(validated, sources.models / validated.model, lists[Split.TEST], applied, bound)
+    return Compared(validated.model, lists, question.comparing, findings)
 
 
 def read_lists(models: Path, validated: Finalist, tested: list[Path]) -> dict[str, dict[str, Any]]:
@@ -129,8 +152,8 @@ def lists_table(compared: Compared) -> Table:
         says=(
             "A trial asks of two recordings whether one person is heard (target) or two are (nontarget). Figures of "
             "two lists cannot be compared: the hash of the list tells whether it is the same one. Lost: trials of the "
-            f"list whose recordings are not in the corpus or were set aside.{_rule(verification.trials) if drawn else ''} "
-            f"{_scoring(verification)}"
+            "list whose recordings are not in the corpus or were set aside."
+            f"{_rule(verification.trials) if drawn else ''} {_scoring(verification)}"
         ),
         columns=("split", "list", "form", "sha256 of the list", "trials", "targets", "lost"),
         words=4,

@@ -178,7 +178,8 @@ def _against_baseline(evidence: Evidence) -> str:
     if interval is None:
         return f"{text}. Whether {chosen} beats it cannot be said: {evidence.gain.reason}."
     compared = (
-        f"{text}. The gain over it of the fine-tuned {chosen}, the best on validation, on the same {evidence.noun}s, is "
+        f"{text}. The gain over it of the fine-tuned {chosen}, the best on validation, on the same "
+        f"{evidence.noun}s, is "
         f"{shown.number(interval.estimate)}{shown.step} ({evidence.level} interval over {evidence.over} "
         f"{shown.number(interval.low)} to {shown.number(interval.high)})"
     )

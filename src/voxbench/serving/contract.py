@@ -51,7 +51,7 @@ def audio_bytes(cell: object) -> bytes:
     if not isinstance(cell, bytes) or not cell:
         raise AudioError(
             "empty",
-            "no audio bytes arrived; send base64 of a wav, flac, mp3 or ogg file in the field 'audio'",
+            "no audio bytes arrived; send base64 of a wav, flac, mp3 or ogg file",
         )
     if cell.startswith(MAGIC) or (cell[0] == 0xFF and cell[1:2] >= b"\xe0"):
         return cell

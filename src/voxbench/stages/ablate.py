@@ -14,7 +14,7 @@ import pandas as pd
 from voxbench.config import changed
 from voxbench.metrics.significance import compare_pairs, holm
 from voxbench.progress import Progress
-from voxbench.schema import Split
+from voxbench.schema import InputError, Split
 from voxbench.stages.finalists import (
     LEAKY_SPLIT,
     SPLIT,
@@ -82,6 +82,11 @@ def _chosen(workspace: Workspace, name: str) -> list[dict[str, Any]]:
 
 def _jobs(workspace: Workspace, name: str, variant: str, finalists: list[dict[str, Any]]) -> list[Job]:
     benchmark, settings = workspace.params.benchmark(name), workspace.params.ablation.variants[variant]
+    if settings.split == "utterance" and tasks[benchmark.task].pairs:
+        raise InputError(
+            f"benchmarks.{name}.variants names {variant!r}, a split by utterance, but task {benchmark.task!r} compares "
+            "people whom nobody trained on: take it out"
+        )
     column = LEAKY_SPLIT if settings.split == "utterance" else SPLIT
     jobs = []
     for seed in workspace.params.ablation.seeds:

@@ -54,6 +54,8 @@ def cross(workspace: Workspace) -> None:
     """Test the best network of every benchmark on every corpus that has labels for its subject."""
     folder, params = workspace.root / "results" / "cross", workspace.params
     names = [name for name, row in params.benchmarks.items() if tasks[row.task].subject in LABELS]
+    if pairs := [name for name, row in params.benchmarks.items() if tasks[row.task].pairs]:
+        print(f"cross: left out {', '.join(pairs)}: a network is asked of one recording here, and a trial has two")
     corpora = {params.benchmarks[name].corpus for name in names}
     work = [(name, corpus) for name in names for corpus in params.corpora if corpus in corpora]
     cells: list[Cell] = []

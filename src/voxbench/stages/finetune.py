@@ -1,8 +1,8 @@
 """Stage 2: the finalists, trained on the whole training split, stored with all that serving needs, and registered.
 
-Outputs in `models/BENCHMARK/MODEL`: `weights.safetensors`, `model.json`, `history.csv`, `scores.parquet` and, of a
-task of two classes, `decision.json`; in `models/BENCHMARK`: `ranking.json`. Calibration, thresholds and which version
-becomes champion are decided on validation scores.
+Outputs in `models/BENCHMARK/MODEL`: `weights.safetensors`, `model.json`, `history.csv`, `scores.parquet`; of a task of
+two classes or of pairs `decision.json`, of pairs `back_end.safetensors` and `trials.json`; in `models/BENCHMARK`:
+`ranking.json`. Calibration, thresholds and which version becomes champion are decided on validation scores.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from voxbench.metrics import METRICS
 from voxbench.metrics.bayes import cllr, min_cllr
 from voxbench.progress import Progress
 from voxbench.schema import Split
-from voxbench.serving import contract
+from voxbench.serving import contract, pair_contract
 from voxbench.serving.bundle import Bundle, write_bundle
 from voxbench.stages.finalists import (
     SPLIT,
@@ -81,14 +81,9 @@ def finetune(workspace: Workspace, name: str) -> None:
 
 
 def _register(workspace: Workspace, name: str, candidates: list[Candidate], greater_is_better: bool) -> str:
-    """Register the candidates and return the best one's name; networks of pairs have no answer to one recording."""
-    count = len(candidates)
-    if tasks[workspace.params.benchmark(name).task].pairs:
-        champion = best_first(candidates, greater_is_better)[0].model
-        print(f"{name}: {count} networks stored, best on validation: {champion}; none registered to serve single clips")
-        return champion
+    """Register the candidates and return the best one's name."""
     champion = register(workspace.root, name, candidates, _served(workspace, name), greater_is_better)
-    print(f"{name}: {count} versions registered, best on validation: {champion}")
+    print(f"{name}: {len(candidates)} versions registered, best on validation: {champion}")
     return champion
 
 
@@ -169,6 +164,13 @@ def bundle_of(workspace: Workspace, name: str, finished: Finished) -> Bundle:
 def _served(workspace: Workspace, name: str) -> Served:
     benchmark = workspace.params.benchmark(name)
     cleaning = workspace.params.corpus(benchmark.corpus).cleaning
+    if tasks[benchmark.task].pairs:
+        return Served(
+            script=Path(contract.__file__).with_name("pyfunc_pairs.py"),
+            package=Path(voxbench.__file__).parent,
+            signature=pair_contract.signature(),
+            example=pair_contract.example(2 * cleaning.min_seconds, cleaning.sample_rate_hz),
+        )
     return Served(
         script=Path(contract.__file__).with_name("pyfunc_model.py"),
         package=Path(voxbench.__file__).parent,

@@ -141,10 +141,8 @@ def _folder_of(workspace: Workspace, model: str) -> Path:
     workspace.params.benchmark(benchmark)
     known = sorted(path.name for path in workspace.models(benchmark).glob("*/") if path.is_dir())
     if network not in known:
-        raise InputError(
-            f"no model {model!r}{closest(network, known)}; there are: "
-            f"{', '.join(f'{benchmark}/{name}' for name in known) or f'none, run `dvc repro finetune@{benchmark}` first'}"
-        )
+        fix = f"there are: {', '.join(known)}" if known else f"run `dvc repro finetune@{benchmark}` first"
+        raise InputError(f"no model {network!r} of benchmark {benchmark!r}{closest(network, known)}; {fix}")
     return workspace.models(benchmark) / network
 
 

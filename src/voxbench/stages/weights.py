@@ -1,5 +1,6 @@
-"""Fetches published weights: those of ImageNet into `data/weights`, `NAME.safetensors` and an index of what was fetched from where.
+"""Fetches ImageNet weights into `data/weights`: `NAME.safetensors` and the index of what was fetched from where.
 
+It also converts checkpoints of SpeechBrain's networks of speakers into files to start from.
 
 This stands on the floor of the commands and not in the room of the models, so that an edit of the downloader makes no
 trained network out of date.
