@@ -29,8 +29,11 @@ class Encoder(nn.Module):
     """Map a batch to embeddings `(B, embedding_dim)`, or `(B, T, embedding_dim)` for transcription.
 
     `upper` names the submodules that `freeze(encoder, "upper")` leaves trainable; None says that no weights of this
-    network were ever published, so that none of it is frozen.
+    network were ever published, so that none of it is frozen. `min_frames` is the least T that it can map, of a wave in
+    samples: more than 1 where pools or strides would leave nothing.
     """
+
+    min_frames = 1
 
     def __init__(self, embedding_dim: int, upper: tuple[str, ...] | None) -> None:
         super().__init__()

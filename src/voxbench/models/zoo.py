@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
+import torch
+
 from voxbench.models.encoder import Encoder
 from voxbench.registry import Registry, closest
 from voxbench.schema import InputError, InputKind
@@ -83,3 +85,12 @@ def create_model(name: str, **overrides: object) -> Encoder:
             f"{name!r} takes: {', '.join(chosen.accepts)}"
         )
     return chosen.build(replace(chosen.published, **overrides))
+
+
+def min_frames(name: str, **overrides: object) -> int:
+    """Return the least length of a crop that model `name` can map, in frames, or in samples of a wave.
+
+    The network says so itself: it is built without memory for weights, in milliseconds. Raises as `create_model` does.
+    """
+    with torch.device("meta"):
+        return create_model(name, **overrides).min_frames

@@ -17,20 +17,39 @@ from voxbench.features.extraction import build_front_end, network_input
 from voxbench.features.store import dequantize, quantize
 from voxbench.models import spec
 from voxbench.serving.bundle import WEIGHTS, read_bundle
-from voxbench.tasks import tasks
+from voxbench.tasks import Task, tasks
 from voxbench.training.network import Statistics, build_network
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Scores by column of the score table, what is known of the recording's quality, and what the scores decide."""
+    """Scores by column of the score table, what is known of the recording's quality, and what the scores decide.
+
+    `counts` holds, by name of `count_columns`, the numbers that the label says and the expected ones.
+    """
 
     label: str
     scores: dict[str, float]
+    counts: dict[str, float]
     source_seconds: float
     kept_seconds: float
     clipped_fraction: float
     verdict: Verdict
+
+
+def count_columns(task: Task) -> list[str]:
+    """Return the names of what an answer counts: `women` and `expected_women`, and so on; none for most tasks."""
+    return [name for kind in task.counts for name in (kind, f"expected_{kind}")]
+
+
+def _counts(task: Task, scores: Mapping[str, float]) -> dict[str, float]:
+    """Return the numbers in the class that the task answers, and the mean numbers by the classes' probabilities."""
+    found: dict[str, float] = {}
+    for kind, numbers in task.counts.items():
+        pairs = zip(task.score_columns, numbers, strict=True)
+        found[kind] = numbers[task.classes.index(task.answer(scores))]
+        found[f"expected_{kind}"] = sum(scores[name] * number for name, number in pairs)
+    return found
 
 
 class Predictor:
@@ -71,6 +90,7 @@ class Predictor:
         return Prediction(
             label=self.task.answer(scores),
             scores=scores,
+            counts=_counts(self.task, scores),
             source_seconds=cleaned.source_seconds,
             kept_seconds=cleaned.kept_seconds,
             clipped_fraction=cleaned.clipped_fraction,

@@ -10,6 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 import voxbench
 from voxbench.artifacts import write_json
 from voxbench.evaluation.decisions import (
@@ -21,6 +23,7 @@ from voxbench.evaluation.decisions import (
 )
 from voxbench.metrics import METRICS
 from voxbench.metrics.bayes import cllr, min_cllr
+from voxbench.metrics.joint_clusters import heard
 from voxbench.progress import Progress
 from voxbench.schema import Split
 from voxbench.serving import contract
@@ -82,8 +85,10 @@ def _decide(workspace: Workspace, name: str, finished: Finished) -> dict[str, st
     scores, labels = detection_scores(task.score_kind, score_values(task, rows)), rows["truth"].to_numpy()
     manifest = workspace.prepared(benchmark.corpus) / "manifest.parquet"
     seconds = seconds_of(manifest, rows["id"], settings.calibration)
+    about = pd.read_parquet(manifest, columns=["id", "speaker", "speakers"]).set_index("id")
+    people = heard(about.loc[rows["id"]])
     negative, positive = task.classes
-    decision = fit_decision(settings, (negative, positive), scores, labels, rows["speaker"], seconds)
+    decision = fit_decision(settings, (negative, positive), scores, labels, people, seconds)
     write_decision(folder, decision)
     if decision.reason:
         return {"undecided": decision.reason}
@@ -144,6 +149,6 @@ def _served(workspace: Workspace, name: str) -> Served:
     return Served(
         script=Path(contract.__file__).with_name("pyfunc_model.py"),
         package=Path(voxbench.__file__).parent,
-        signature=contract.signature(list(tasks[benchmark.task].score_columns)),
+        signature=contract.signature(tasks[benchmark.task]),
         example=contract.example(2 * cleaning.min_seconds, cleaning.sample_rate_hz),
     )

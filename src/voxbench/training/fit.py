@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -46,10 +47,14 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A network at its best epoch; `history` has one record for each epoch that was trained."""
+    """A network at its best epoch; `history` has one record for each epoch that was trained, `seconds` its time.
+
+    An epoch's seconds are those of its training and validation rows, without the measuring of scores.
+    """
 
     network: Network
     history: list[Epoch]
+    seconds: list[float]
     best_epoch: int
     pruned: bool
 
@@ -95,7 +100,7 @@ def fit(
             ckpt_path=str(last) if last and last.is_file() else None,
         )
     network.load_state_dict(record.best_weights)
-    return Fitted(network, record.history, record.best_epoch, record.pruned)
+    return Fitted(network, record.history, record.seconds, record.best_epoch, record.pruned)
 
 
 def _module(network: Network, data: BenchmarkData, statistics: Statistics, recipe: Recipe) -> TrainingModule:
@@ -134,7 +139,7 @@ def _trainer(schedule: Schedule, record: EpochRecord, checkpoints: Path | None) 
 
 
 class EpochRecord(lightning.Callback):
-    """Keeps the learning curve and the weights of the best epoch, and asks whether to prune."""
+    """Keeps the learning curve, the seconds and the best weights, and asks whether to prune."""
 
     def __init__(
         self, measure: Callable[[torch.Tensor], Epoch], metric: str, prune: Pruner | None, patience: int
@@ -144,13 +149,19 @@ class EpochRecord(lightning.Callback):
         self.prune = prune
         self.patience = patience
         self.history: list[Epoch] = []
+        self.seconds: list[float] = []
         self.best_epoch = -1
         self.best_weights: dict[str, torch.Tensor] = {}
         self.pruned = False
 
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Note when the epoch begins."""
+        self.started = time.monotonic()
+
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Record the epoch; validation has run by now."""
         assert isinstance(pl_module, TrainingModule)
+        self.seconds.append(time.monotonic() - self.started)
         loss = float(trainer.callback_metrics["valid_loss"])
         # A diverged network has no scores to measure.
         finite = bool(pl_module.valid_outputs.isfinite().all())
@@ -186,11 +197,13 @@ class EpochRecord(lightning.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run must know."""
-        return {"history": self.history, "best_epoch": self.best_epoch, "best_weights": self.best_weights}
+        kept = ("history", "seconds", "best_epoch", "best_weights")
+        return {name: getattr(self, name) for name in kept}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up where a run was cut off."""
         self.history = state_dict["history"]
+        self.seconds = state_dict["seconds"]
         self.best_epoch = state_dict["best_epoch"]
         self.best_weights = state_dict["best_weights"]
         for epoch in self.history:
