@@ -15,14 +15,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from voxbench.metrics.inputs import Integers, cluster_indices
 from voxbench.schema import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Bounds the memory of the weights that are multiplied at once; no value depends on it.
 WEIGHTS_AT_ONCE = 1 << 22
@@ -86,6 +88,7 @@ class People:
 def heard(rows: pd.DataFrame) -> NDArray[Any]:
     """Return who is heard in N rows of a manifest (N,): the name `speaker`, or tuples where any row has `speakers`.
 
+    >>> import pandas as pd
     >>> heard(pd.DataFrame({"speaker": ["a", "b+c"], "speakers": [None, ["b", "c"]]})).tolist()
     [('a',), ('b', 'c')]
     """
