@@ -140,6 +140,21 @@ def test_ticks_of_seconds_are_plain_and_apart(studied, times):
     assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
 
 
+@pytest.mark.parametrize("work", [[3.4e6, 5.5e7, 1.2e7, 8e6], [1e6, 1e9, 1e7, 2e8], [1.1e6, 1.2e6, 1.15e6, 1e6]])
+def test_ticks_of_multiply_adds_are_apart_and_short(studied, work):
+    studied.trials.loc[:3, "multiply_adds"] = work
+    with mpl.rc_context(STYLE):
+        canvas = Canvas(figsize=(4.0, 3.6), layout="constrained")
+        costs_figure(studied).panels[1](canvas)
+        canvas.draw_without_rendering()
+        (low, high), ticks = canvas.axes[0].get_xlim(), canvas.axes[0].xaxis.get_major_ticks()
+        labels = [tick.label1 for tick in ticks if low <= tick.get_loc() <= high]
+        boxes = [label.get_window_extent() for label in labels]
+    assert len(labels) >= 2
+    assert all(label.get_text()[-1] in "kMG" for label in labels)
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
+
+
 def test_trials_without_times_are_counted_and_without_any_time_there_is_no_panel(studied):
     studied.trials.loc[3, "seconds_per_epoch"] = np.nan
     figure = costs_figure(studied)

@@ -11,7 +11,7 @@ from functools import partial
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import EngFormatter, Formatter, LogLocator, MaxNLocator, NullFormatter
 
 from voxbench.reporting.drawing import PAPER, Figure, legend_above, look
 from voxbench.reporting.evidence import Evidence
@@ -76,19 +76,18 @@ def _costs(evidence: Evidence, cost: str, part: FigureBase) -> None:
         axes.annotate(str(row["model"]), place, offset, textcoords="offset points", ha="center", fontsize=7.5)
     axes.set_xscale("log")
     axes.margins(x=0.18, y=0.14)
-    if cost == TIME:
-        _plain_ticks(axes)
+    _plain_ticks(axes, "{x:g}" if cost == TIME else EngFormatter(sep=""))
     axes.set_xlabel(COSTS[cost])
     axes.set_ylabel(f"validation {axis_words(evidence.selected_by, _clips(evidence))}")
     legend_above(axes)
 
 
-def _plain_ticks(axes: Axes) -> None:
-    """Write the ticks of a logarithmic axis as plain numbers, as many as have room."""
+def _plain_ticks(axes: Axes, numbers: str | Formatter) -> None:
+    """Write the ticks of a logarithmic axis as `numbers`, as many as have room."""
     low, high = axes.get_xlim()
     decades = LogLocator(subs=(1,) if high > 100 * low else (1, 2, 5))
     axes.xaxis.set_major_locator(decades if high > 3 * low else MaxNLocator(4))
-    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_major_formatter(numbers)
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
