@@ -77,7 +77,7 @@ def write_workspace(root: Path, files: int, workers: int) -> None:
     corpus = params["corpora"]["voxceleb1"] | {"reader": "table", "root": "raw"}
     corpus["cleaning"] |= {"min_seconds": 0.5}
     params["corpora"] = {CORPUS: corpus}
-    params["studies"], params["benchmarks"] = {}, {}
+    params["mixtures"], params["studies"], params["benchmarks"] = {}, {}, {}
     params["parallel"]["workers"] = workers
     with (root / "params.yaml").open("w", encoding="utf-8") as stream:
         YAML(typ="safe").dump(params, stream)

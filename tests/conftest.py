@@ -9,6 +9,11 @@ os.environ.pop("MLFLOW_TRACKING_URI", None)  # no test writes to the store of wh
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A busy machine is no fault of the code: no test fails for being slow.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from voxbench.schema import InputError
 def params_of(folder, change=lambda params: None, **changes):
     """Return the tiny project's parameters with one row of mixtures, `changes` of it, and any other change."""
     params = tiny_params()
+    params["corpora"][SOURCE]["cleaning"] |= {"silence_q": 0.0}
     params["mixtures"] = {CORPUS: row(params["corpora"][SOURCE]["features"]) | changes}
     change(params)
     return load_params(write_params(folder, params))
@@ -54,13 +55,35 @@ def test_a_benchmark_may_be_on_mixtures_that_fill_its_crops(tmp_path):
         ({"mixtures": {"train": 5, "valid": 5}}, r"mixtures\.test' is missing"),
         ({"mixtures": {"train": 5, "valid": 5, "test": -1}}, r"mixtures\.test: .* greater than or equal to 0"),
         ({"seconds": 0}, r"seconds: Input should be greater than 0"),
+        ({"seconds": float("inf")}, r"seconds: .* finite number, found inf"),
+        (
+            {"mixtures": {"train": 0, "valid": 0, "test": 0}},
+            r"mixtures: found 0 in every split, expected mixtures in one",
+        ),
         ({"snr_db": [5.0, -5.0]}, r"bounds are \[5, -5\], expected the lower one first"),
+        ({"snr_db": 5.0}, r"snr_db: found 5\.0, expected the lowest and the highest value, such as \[0\.5, 1\.0\]"),
+        ({"snr_db": [0.0, float("inf")]}, r"snr_db: found \[0\.0, inf\], expected finite numbers"),
+        ({"snr_db": [float("nan"), 0.0]}, r"snr_db: found \[nan, 0\.0\], expected finite numbers"),
+        ({"overlap": [0.5, 1.5]}, r"overlap: found \[0\.5, 1\.5\], expected shares above 0 and up to 1"),
+        ({"overlap": [0.0, 1.0]}, r"overlap: found \[0\.0, 1\.0\], expected shares above 0"),
+        ({"overlap": 0.5}, r"overlap: found 0\.5, expected the lowest and the highest value"),
+        ({"overlap": None}, r"overlap: found None, expected the lowest and the highest value"),
+        ({"reverberation_seconds": [-0.1, 0.2]}, r"found \[-0\.1, 0\.2\], expected seconds of 0 or more, or null"),
         ({"level": 3}, "unknown key .*level"),
     ],
 )
 def test_a_row_without_sense_is_refused(tmp_path, changes, message):
     with pytest.raises(InputError, match=message):
         params_of(tmp_path, **changes)
+
+
+def test_a_source_without_its_silence_is_refused_for_it_could_not_be_served(tmp_path):
+    with pytest.raises(
+        InputError,
+        match=rf"mixtures\.{CORPUS}\.corpus is 'tiny', whose cleaning\.silence_q is 0\.075, expected 0\.0: .* "
+        r"when it is served; set corpora\.tiny\.cleaning\.silence_q to 0\.0",
+    ):
+        params_of(tmp_path, lambda params: params["corpora"][SOURCE]["cleaning"].update(silence_q=0.075))
 
 
 def test_a_name_is_a_corpus_or_mixtures(tmp_path):

@@ -34,7 +34,7 @@ def test_a_study_has_its_own_values_and_its_benchmarks_do_not(tmp_path):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ({"trainig": {}}, r"unknown key 'studies\.gender-tiny\.override\.trainig' \(did you mean 'training'\?\)"),
+        ({"trainingg": {}}, r"unknown key 'studies\.gender-tiny\.override\.trainingg' \(did you mean 'training'\?\)"),
         ({"training": {"batch_sise": 3}}, r"override\.training\.batch_sise' \(did you mean 'batch_size'\?\)"),
         ({"finetune": {"train_per_class": 3}}, r"unknown key 'studies\.gender-tiny\.override\.finetune'"),
         ({"training": {"batch_size": 0}}, r"studies\.gender-tiny\.override\.training\.batch_size: .* greater than"),

@@ -181,7 +181,12 @@ COMMANDS = {
         _subset,
     ),
     "prepare": Command("clean a corpus, split it, account for every recording", ("corpus",), "timit", _prepare),
-    "mix": Command("plan mixtures of a prepared corpus's people", ("corpus",), "count-librispeech", _mix),
+    "mix": Command(
+        "plan mixtures of people who talk at once, a row of mixtures in params.yaml",
+        ("corpus",),
+        "count-librispeech",
+        _mix,
+    ),
     "features": Command("compute the features of a prepared corpus", ("corpus",), "timit", _features),
     "select": Command("stage 1: search the candidate models of a study", ("study",), "gender-voxceleb1", _select),
     "finetune": Command("stage 2: train and register the finalists", ("benchmark",), "age-timit", _finetune),

@@ -1,5 +1,9 @@
 """The laws of the cleaning chain against published vectors, scipy, torchaudio and brute force."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import soxr
@@ -260,3 +264,19 @@ def test_chain_refusals():
     assert reason(chain, np.where(np.arange(32_000) == 5, np.nan, 0.1)) == "non_finite"
     assert reason(chain, NOISE[:30], min_seconds=1e-6) == "too_short"
     assert reason(chain, NOISE, 8_000, max_seconds=9.0) == "rate_too_low"
+
+
+def test_long_waves_are_cleaned_alike_on_one_thread_and_on_several():
+    """BLAS sums a dot product of more than ten thousand samples in as many parts as it has threads."""
+    program = (
+        "import hashlib, numpy as np\n"
+        "from voxbench.audio.cleaning import remove_silence, z_score\n"
+        "waves = [np.random.default_rng(seed).normal(size=20_000 + 999 * seed) for seed in range(20)]\n"
+        "print(hashlib.sha256(b''.join(z_score(remove_silence(w, 0.5)).tobytes() for w in waves)).hexdigest())\n"
+    )
+    runs = set()
+    for threads in ("1", "2"):
+        environment = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": threads}
+        run = [sys.executable, "-c", program]
+        runs.add(subprocess.run(run, capture_output=True, text=True, check=True, env=environment).stdout)
+    assert len(runs) == 1

@@ -8,7 +8,7 @@ import soundfile
 from scipy import signal
 
 from voxbench.audio import clean, load_audio
-from voxbench.audio.traces import BANDS, EDGES_HZ, FLOOR_DBFS, TRACES, trace
+from voxbench.audio.traces import BANDS, EDGES_HZ, ENERGY, FLOOR_DBFS, TRACES, trace
 from voxbench.config import Cleaning
 from voxbench.corpora.manifest import COLUMNS
 
@@ -76,6 +76,40 @@ def test_a_frame_is_silent_below_the_threshold_of_cleaning():
     square = np.tile([1.0, -1.0], RATE_HZ // 4)
     for x, share in ((0.999 * least, 0.5), (1.001 * least, 0.0)):
         assert traced(square, x * square)["silent_fraction"] == share
+
+
+def test_how_energy_is_spread_by_hand():
+    """Of four frames three have power 1 and one a hundredth: mean 0.7525, levels 0 and -20 dB, 18.8 dB below it."""
+    frame = np.tile([1.0, -1.0], RATE_HZ // 200)
+    found = traced(frame, frame, 0.1 * frame, frame)
+    assert found["frame_level_sd_db"] == pytest.approx(np.std([0, 0, -20, 0]))
+    assert found["frame_power_sd"] == pytest.approx(np.std([1, 1, 0.01, 1]) / 0.7525)
+    assert found["loudest_frame_db"] == pytest.approx(-10 * np.log10(0.7525))
+    assert (found["weak_fraction"], found["faint_fraction"]) == (0.25, 0)
+    even = traced(frame, frame)
+    assert [even[name] for name in ENERGY] == [0] * 5
+
+
+def test_a_frame_is_weak_10_db_below_the_mean_and_silence_is_60_db_below():
+    """Half the frames at 1, half at x: weak where x^2 < 0.1 (1 + x^2) / 2, that is x^2 < 1 / 19; faint: 1 / 199."""
+    square = np.tile([1.0, -1.0], RATE_HZ // 4)
+    for x, share in ((0.999, 0.5), (1.001, 0.0)):
+        assert traced(square, x / np.sqrt(19) * square)["weak_fraction"] == share
+        assert traced(square, x / np.sqrt(199) * square)["faint_fraction"] == share
+    levels = [10 * np.log10(2), -60.0]
+    assert traced(square, 0 * square)["frame_level_sd_db"] == pytest.approx(np.std(levels))
+
+
+def test_another_voice_fills_the_pauses_of_the_first():
+    def talk(seed):
+        draws = np.random.default_rng(seed)
+        return noise(4.0, -20, seed=seed) * np.repeat(draws.random(40) < 0.6, RATE_HZ // 10)
+
+    counts = [
+        np.mean([traced(sum(map(talk, range(9 * k, 9 * k + n))))["frame_level_sd_db"] for k in range(5)])
+        for n in (1, 2, 3)
+    ]
+    assert counts[0] > counts[1] + 3 > counts[2] + 6
 
 
 @pytest.mark.parametrize("offset", [0.0, 0.02, -0.3])
@@ -147,6 +181,9 @@ def test_no_power_has_the_level_of_the_floor_and_no_warning():
         found = trace(wave, RATE_HZ, Q, 0.5)
     assert found["digital_silence_fraction"] == 1
     assert [found[name] for name in ("quiet_dbfs", *BANDS)] == [FLOOR_DBFS] * 6
+    assert [trace(np.append(zeros(0.1), [0.5, -0.5]).astype(np.float32), RATE_HZ, Q, 0.5)[name] for name in ENERGY] == [
+        0
+    ] * 5
     assert np.isfinite(list(found.values())).all()
 
 

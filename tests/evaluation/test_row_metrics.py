@@ -13,6 +13,7 @@ from voxbench.evaluation.intervals import plan_of
 from voxbench.evaluation.row_metrics import edit_counts_of, measure_rows, resampled_rows
 from voxbench.evaluation.row_sums import summed_metrics
 from voxbench.metrics import cluster_bootstrap, measure, metrics_of
+from voxbench.metrics.joint_clusters import people_of
 from voxbench.schema import InputError, ScoreKind
 from voxbench.seeding import generator
 
@@ -59,7 +60,7 @@ def test_a_resample_is_the_metric_of_repeated_rows(kind, seed, speakers, weights
     counts = edit_counts_of(scored) if kind is ScoreKind.TEXT else {}
     known = measure(kind, *scored.columns)[0]
     metrics = [each for each in metrics_of(kind) if each.name in known]
-    found = resampled_rows(scored, metrics, counts, (cluster_N, len(distinct)), Drawn(weights))
+    found = resampled_rows(scored, metrics, counts, people_of(np.array(speakers)), Drawn(weights))
     drawn = np.repeat(np.arange(len(speakers)), weights[cluster_N])
     expected, undefined = measure(kind, *(column[drawn] for column in scored.columns))
     for name, values in found.items():

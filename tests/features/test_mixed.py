@@ -197,10 +197,10 @@ def test_the_fingerprint_is_of_every_shards_name_and_notes(tmp_path):
     [
         (replace(ONE, starts=(3,)), 3, "too_short", r"'a' has 5 samples, not 3 \+ 3"),
         (ONE, 6, "too_short", r"'a' has 5 samples, not 0 \+ 6"),
-        (replace(ONE, starts=(2,)), 1, "silent", "'a' holds nothing but zeros from sample 2 on: .* silence_q above 0"),
+        (replace(ONE, starts=(2,)), 1, "silent", "'a' holds nothing but zeros from sample 2 on: mix longer excerpts"),
     ],
 )
 def test_an_excerpt_that_is_not_there_or_says_nothing(tmp_path, source, parts, samples, reason, message):
-    with pytest.raises(AudioError, match=message.replace("silence_q", r"\(cleaning\.silence_q")) as error:
+    with pytest.raises(AudioError, match=message) as error:
         blend(parts, origin_of(tmp_path / "source", samples), source)
     assert error.value.reason == reason

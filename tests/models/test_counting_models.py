@@ -83,8 +83,10 @@ def test_waves_of_another_shape_are_refused(shape):
 def test_the_smallest_spectrogram_pools_to_one_cell(number, least):
     encoder = create_model(f"spectrogram_cnn_{number}", n_features=least).eval()
     assert encoder(torch.zeros(1, least, least)).shape == (1, encoder.embedding_dim)
-    with pytest.raises(InputError, match=f"{least} of each or more"):
+    with pytest.raises(InputError, match=f"{least - 1} frames, expected {least} or more"):
         encoder(torch.zeros(1, least, least - 1))
+    with pytest.raises(InputError, match=f"found {least - 1} bins, .* needs {least} or more"):
+        create_model(f"spectrogram_cnn_{number}", n_features=least - 1)
 
 
 def test_a_block_adds_its_input_with_channels_of_zeros():

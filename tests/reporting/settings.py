@@ -103,7 +103,7 @@ def params() -> Params:
             "report": {
                 **{"level": 0.95, "resamples": 60, "power": 0.8, "min_group_speakers": 3},
                 **{"bins": {"kept_seconds": (3.5, 5.0), "snr_db": (10.0,)}, "seed": 42},
-                **{"probes": ("silence", "duration", "channel"), "probe_ridge": 0.01},
+                **{"probes": ("silence", "duration", "channel", "energy"), "probe_ridge": 0.01},
             },
             "parallel": {"backend": "loky", "scheduler": None, "workers": 1, "rows_per_shard": 64},
         }

@@ -1,4 +1,4 @@
-"""Counts that joint classes say, and what accuracy costs: by hand, and nothing where there is nothing to say."""
+"""Counts that joint classes say: by hand, and nothing where there is nothing to say."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -9,14 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reporting.figure_evidence import evidence_of, sound
+from reporting.figure_evidence import sound
 from voxbench.metrics import METRICS
 from voxbench.reporting.baselines import Baseline
-from voxbench.reporting.drawing import png, svgs
 from voxbench.reporting.evidence import Evidence, Finalist
-from voxbench.reporting.figures import figures_of
-from voxbench.reporting.figures_costs import costs_figure
-from voxbench.reporting.scored import Bootstrap, members_of, people, score
+from voxbench.reporting.scored import score
 from voxbench.reporting.tables_counts import counts_table, number_probabilities
 from voxbench.tasks import tasks
 
@@ -73,57 +70,3 @@ def test_each_count_by_hand():
 @pytest.mark.parametrize("name", ["speaker_count", "gender", "age_years"])
 def test_classes_that_count_one_thing_or_none_need_no_table(name):
     assert counts_table(evidence(replace(SEXES, counts=tasks[name].counts))).rows == ()
-
-
-@pytest.fixture
-def studied():
-    """Return the evidence of a benchmark with a study of its own, one trial of which diverged."""
-    found = evidence_of("gender", "accuracy")
-    rows = [
-        ("cnn", "resnet18", "complete", 11_000_000, 4e8, 0.8),
-        ("cnn", "resnet18", "pruned", 11_000_000, 4e8, 0.6),
-        ("cnn", "alexnet", "complete", 57_000_000, 7e8, 0.7),
-        ("lstm", "bilstm_h128_l1", "complete", 170_000, 9e6, 0.75),
-        ("lstm", "bilstm_h128_l2", "diverged", 560_000, 3e7, np.nan),
-    ]
-    columns = ["family", "model", "state", "parameters", "multiply_adds", "valid_accuracy"]
-    found.__dict__.update(study=found.name, selected_by=METRICS["accuracy"], trials=pd.DataFrame(rows, columns=columns))
-    return found
-
-
-def test_costs_name_the_finalists_and_count_the_trials(studied):
-    figure = figures_of(studied)["costs"]
-    assert "one of 5 trials" in figure.says
-    assert "64 validation clips" in figure.says
-    assert "1 trial without a value: not drawn" in figure.says
-    for drawing, axis in zip(svgs(figure, "x"), ("parameters", "multiply-adds for one crop"), strict=True):
-        assert f">{axis}<" in drawing
-        assert drawing.count(">resnet18<") == drawing.count(">bilstm_h128_l1<") == 1
-        assert ">alexnet<" not in drawing
-        assert ">cnn<" in drawing
-        assert ">lstm<" in drawing
-
-
-def test_costs_are_drawn_alike_each_time_and_move_with_the_trials(studied):
-    first = png(costs_figure(studied))
-    assert png(costs_figure(studied)) == first
-    studied.trials.loc[0, "multiply_adds"] *= 10
-    assert png(costs_figure(studied)) != first
-
-
-def test_an_inherited_study_is_drawn_in_its_own_chapter(studied):
-    studied.__dict__.update(study="another")
-    assert "costs" not in figures_of(studied)
-
-
-def test_people_are_counted_and_resampled_one_by_one_though_rows_name_several():
-    rows = pd.DataFrame({"speaker": ["a", "b+c", "c"], "speakers": [None, ["b", "c"], None]})
-    assert members_of(rows) == [("a",), ("b", "c"), ("c",)]
-    assert people(rows) == 3
-    assert people(rows[["speaker"]]) == 3 == len(members_of(rows[["speaker"]]))
-    heard = scored(ANSWERS)
-    heard = replace(heard, rows=heard.rows.assign(speakers=[["a"], ["b", "a"], ["a", "b", "c"]]))
-    settings = SimpleNamespace(resamples=50, level=0.9, seed=1)
-    bounds = Bootstrap("counts", settings, METRICS["accuracy"])("m5", heard)
-    assert bounds["accuracy"].interval.clusters == 3
-    assert people(heard.rows) == 3

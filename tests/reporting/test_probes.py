@@ -25,26 +25,40 @@ SETTINGS = Report(
     power=0.8,
     min_group_speakers=3,
     bins={},
-    probes=("silence", "duration", "channel"),
+    probes=("silence", "duration", "channel", "energy"),
     probe_ridge=0.01,
     seed=1,
 )
 GENDER, YEARS = tasks["gender"], tasks["age_years"]
 DETECTION = replace(GENDER, score_kind=ScoreKind.DETECTION)
-Recorder = Callable[[float, np.random.Generator], tuple[float, float, float]]
+Recorder = Callable[[float, np.random.Generator], tuple[float, float, float, float]]
 
-PLANTS: dict[str, Recorder] = {  # from a label in [0, 1]: leading silence and duration in s, noise in dBFS
-    "nothing": lambda label, draws: (draws.uniform(0.2, 0.5), draws.uniform(1.0, 2.0), draws.uniform(-75, -55)),
-    "silence": lambda label, draws: (0.2 + 0.3 * label, draws.uniform(1.0, 2.0), draws.uniform(-75, -55)),
-    "duration": lambda label, draws: (draws.uniform(0.2, 0.5), 1.0 + label, draws.uniform(-75, -55)),
-    "channel": lambda label, draws: (draws.uniform(0.2, 0.5), draws.uniform(1.0, 2.0), -75 + 20 * label),
-}
+
+def planted(place: int | None) -> Recorder:
+    """Return a law of leading silence and duration in s, noise in dBFS and swing of the level in dB.
+
+    They are random, but for the one at `place`, which a label in [0, 1] decides.
+    """
+    bounds = np.array([(0.2, 0.5), (1.0, 2.0), (-75, -55), (1.0, 6.0)])
+
+    def law(label: float, draws: np.random.Generator) -> tuple[float, float, float, float]:
+        shares = draws.uniform(size=len(bounds))
+        if place is not None:
+            shares[place] = label
+        leading, seconds, floor_dbfs, swing_db = bounds[:, 0] + shares * np.ptp(bounds, axis=1)
+        return leading, seconds, floor_dbfs, swing_db
+
+    return law
+
+
+PLANTS = {"nothing": planted(None)} | {name: planted(place) for place, name in enumerate(CLUES)}
 
 
 def record(label: float, plant: Recorder, draws: np.random.Generator) -> dict[str, float]:
     """Return what the manifest says of a recording: a burst of noise after silence, with a noise of the room."""
-    leading, seconds, floor_dbfs = plant(label, draws)
+    leading, seconds, floor_dbfs, swing_db = plant(label, draws)
     speech = 0.1 * draws.normal(size=round((seconds - leading) * RATE_HZ))
+    speech[np.arange(speech.size) // (RATE_HZ // 20) % 2 == 1] *= 10 ** (-swing_db / 20)
     wave = np.concatenate([np.zeros(round(leading * RATE_HZ)), speech])
     wave = (wave + 10 ** (floor_dbfs / 20) * draws.normal(size=wave.size)).astype(np.float32)
     times = {"source_rate_hz": RATE_HZ, "source_seconds": wave.size / RATE_HZ, "kept_seconds": 0.9 * speech.size}
@@ -83,7 +97,7 @@ def test_every_probe_knows_columns_that_every_manifest_has() -> None:
 
 
 @pytest.mark.parametrize(("task", "metric"), [(GENDER, "accuracy"), (YEARS, "mae")], ids=["classes", "values"])
-@pytest.mark.parametrize("plant", ["silence", "duration", "channel"])
+@pytest.mark.parametrize("plant", CLUES)
 def test_a_planted_shortcut_is_found(plant: str, task: Task, metric: str) -> None:
     found = named(probed(corpus(plant, task), task, metric))
     assert found[plant].finds
@@ -182,7 +196,7 @@ def test_nothing_to_learn_from_has_a_reason(training: pd.DataFrame, columns: tup
 
 def test_reasons_stand_beside_the_probes_that_have_an_answer() -> None:
     found = probed(corpus("nothing", GENDER, speakers=12).drop(columns="pauses"), GENDER, "accuracy")
-    assert [probe.name for probe in found.found] == ["duration probe", "channel probe"]
+    assert [probe.name for probe in found.found] == ["duration probe", "channel probe", "energy probe"]
     assert found.reasons == {"silence probe": "the manifest has no column pauses: prepare the corpus again"}
 
 

@@ -280,9 +280,10 @@ def test_every_table_and_figure_is_there_and_says_its_n(evidence: Evidence, page
     shown = chapter(evidence, with_trials=True)
     assert set(shown.drawn) == FIGURES
     assert page.tags.count("svg") == sum(len(drawn.panels) for drawn in shown.drawn.values())
-    assert page.tags.count("table") == 11
+    assert page.tags.count("table") == 12
     for says in [shown.results.says, shown.significance.says, shown.trials.says, shown.classes.says]:
         assert re.search(r"\d clips of \d|\d validation clips of \d", says)
+    assert "on 32 validation clips" in shown.costs.says
     written = {path.stem.removeprefix(f"{evidence.name}-") for path in (finished.reports / "figures").glob("*.png")}
     assert written == FIGURES
 
@@ -348,7 +349,9 @@ def test_what_another_benchmark_left_is_cleared(changed: Workspace) -> None:
     assert not stale.exists()
 
 
-@pytest.mark.parametrize("missing", ["select/selection.json", "select/trials.csv", "repeat/significance.csv"])
+@pytest.mark.parametrize(
+    "missing", ["select/selection.json", "select/trials.csv", "seconds/epochs.csv", "repeat/significance.csv"]
+)
 def test_an_unfinished_pipeline_is_refused(changed: Workspace, benchmark_name: str, missing: str) -> None:
     stage, file = missing.split("/")
     (changed.results(benchmark_name, stage) / file).unlink()

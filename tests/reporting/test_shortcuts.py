@@ -1,4 +1,4 @@
-"""What the report says of probes: which comes closest, is the network better, and what tells labels without a voice."""
+"""What the report says of probes: which comes closest, is the network better, and what needs no voice."""
 
 from dataclasses import replace
 
@@ -60,14 +60,16 @@ def test_every_probe_stands_in_the_table_or_its_reason_does(any_evidence: Eviden
     assert rows["duration probe"][1:] == ("probe", *[DASH] * (len(table.columns) - 2))
     assert "duration probe: the manifest has no column kept_seconds: prepare the corpus again" in table.notes
     assert "A baseline never listens" in table.says
-    assert "never hears the voice: the silence probe knows" in table.says
+    assert "knows a few numbers alone: the silence probe knows" in table.says
 
 
 def test_the_closest_probe_is_the_best_on_the_test_rows(any_evidence: Evidence) -> None:
     truth, chance = truth_of(any_evidence), chance_of(any_evidence)
     close = staged(any_evidence, chance, silence=chance, duration=truth, channel=chance)
     assert close.closest_probe is close.probes.found[1]
-    assert "Of 3 probes that never hear the voice, the duration probe comes closest" in " ".join(judge(close).sentences)
+    assert "Of 3 probes, which know a few numbers of a recording, the duration probe comes closest" in " ".join(
+        judge(close).sentences
+    )
 
 
 def test_a_network_that_hears_what_the_probe_knows_is_not_shown_to_hear_more(any_evidence: Evidence) -> None:
@@ -101,7 +103,7 @@ def test_a_probe_better_than_chance_is_warned_of(name: str, request: pytest.Fixt
     chance = chance_of(evidence)
     leaky = staged(evidence, chance, silence=chance, channel=truth_of(evidence))
     [warning] = [each for each in judge(leaky).warnings if "Labels can be told" in each]
-    assert warning.startswith("Labels can be told without the voice: the channel probe gets ")
+    assert warning.startswith("Labels can be told from the channel alone: the channel probe gets ")
     assert f"better than the {leaky.baselines[0].name} by" in warning
     assert "may have learnt the channel of these recordings" in warning
 

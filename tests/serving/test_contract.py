@@ -17,11 +17,13 @@ from voxbench.evaluation.decisions import Verdict
 from voxbench.schema import AudioError
 from voxbench.serving.contract import answer_row, audio_bytes, error_row, example, signature
 from voxbench.serving.predictor import Prediction
+from voxbench.tasks import tasks
 
-COLUMNS = ["p_female", "p_male"]
+TASK = tasks["gender"]
 PREDICTION = Prediction(
     label="male",
     scores={"p_female": 0.25, "p_male": 0.75},
+    counts={},
     source_seconds=2.0,
     kept_seconds=1.5,
     clipped_fraction=0.0,
@@ -81,7 +83,7 @@ def test_what_is_neither_audio_nor_base64_is_refused(cell):
 
 
 def test_answers_and_errors_have_the_same_columns():
-    answer, error = answer_row(PREDICTION), error_row(AudioError("silent", "all samples equal"), COLUMNS)
+    answer, error = answer_row(PREDICTION), error_row(AudioError("silent", "all samples equal"), TASK)
     assert list(answer) == list(error)
     assert answer == {
         "label": "male",
@@ -102,7 +104,7 @@ def test_answers_and_errors_have_the_same_columns():
 
 
 def test_the_signature_names_what_comes_and_what_goes():
-    described = signature(COLUMNS)
+    described = signature(TASK)
     assert described.inputs.input_names() == ["audio"]
     assert described.outputs.input_names() == list(answer_row(PREDICTION))
     kinds = {column.name: column.type.name for column in described.outputs}
@@ -120,7 +122,7 @@ def test_an_answer_without_a_decision_says_why():
 
 
 def test_the_signature_accepts_the_example_and_refuses_another_column():
-    request, described = example(1.0, 16000), signature(COLUMNS)
+    request, described = example(1.0, 16000), signature(TASK)
     assert _enforce_schema(request, described.inputs)["audio"].tolist() == request["audio"].tolist()
     with pytest.raises(Exception, match="audio"):
         _enforce_schema(request.rename(columns={"audio": "sound"}), described.inputs)
@@ -135,4 +137,4 @@ def test_the_example_is_a_sound_recording_and_always_the_same():
 
 
 def test_an_error_row_is_json():
-    assert json.loads(json.dumps(error_row(AudioError("silent", "x"), COLUMNS)))["label"] is None
+    assert json.loads(json.dumps(error_row(AudioError("silent", "x"), TASK)))["label"] is None

@@ -1,18 +1,12 @@
 """The server of MLflow itself, asked over HTTP in every form that it takes."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 
 import pandas as pd
 import pytest
 
 from serving.clips import bad_clips, base64_text, good_clips
+from serving.server import ask, predictions, started
 from stages.pipeline import BENCHMARK
 from voxbench.tracking.store import connect
 
@@ -25,71 +19,11 @@ FORMS = {
 }
 
 
-def ask(port, path, body=None):
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/{path}", data, {"Content-Type": "application/json"}, method="POST" if data else "GET"
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return answer.status, answer.read()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read()
-
-
-def predictions(body):
-    """Return the answers of a body that every JSON parser can read, not Python's alone."""
-
-    def refuse(word):
-        raise AssertionError(f"JSON has no {word}")
-
-    return json.loads(body, parse_constant=refuse)["predictions"]
-
-
 @pytest.fixture(scope="module")
 def server(finished, tmp_path_factory):
-    """Start `mlflow models serve` on a free port and return the port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = tmp_path_factory.mktemp("server") / "log"
-    words = [
-        "models",
-        "serve",
-        "-m",
-        f"models:/{BENCHMARK}@champion",
-        "--env-manager",
-        "local",
-        "-p",
-        str(port),
-        "-w",
-        "1",
-    ]
-    store = f"sqlite:///{finished.root / 'mlflow.db'}"
-    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
-    environment = os.environ | {"MLFLOW_TRACKING_URI": store, "MLFLOW_REGISTRY_URI": store, "PATH": path}
-    environment.pop("PYTHONPATH", None)  # the model brings its own code
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", *words],
-            env=environment,
-            cwd=log.parent,
-            stdout=stream,
-            stderr=stream,
-            start_new_session=True,
-        )
-    deadline = time.monotonic() + 180
-    while True:
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, log.read_text()
-        try:
-            if ask(port, "ping")[0] == 200:
-                break
-        except OSError:
-            time.sleep(0.3)
-    yield port
-    os.killpg(process.pid, 15)
-    process.wait(30)
+    """Serve the champion and return the port."""
+    with started(finished.root, BENCHMARK, tmp_path_factory.mktemp("server")) as port:
+        yield port
 
 
 @pytest.fixture(scope="module")

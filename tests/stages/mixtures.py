@@ -39,6 +39,7 @@ def build_source(base: Path) -> Workspace:
     """Prepare 36 speakers, of whom each split has some of each sex, and plan nothing."""
     params = tiny_params()
     params["corpora"][SOURCE]["splitting"] |= {"valid_fraction": 0.25, "test_fraction": 0.25}
+    params["corpora"][SOURCE]["cleaning"] |= {"silence_q": 0.0}
     params["mixtures"] = {CORPUS: row(params["corpora"][SOURCE]["features"])}
     write_table_corpus(base / "mixtures" / "raw", speakers=36)
     workspace = open_workspace(write_params(base / "mixtures", params))

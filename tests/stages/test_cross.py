@@ -10,7 +10,7 @@ from stages.pipeline import BENCHMARK, BENCHMARKS, CORPUS, HEIR, copy_of, manife
 from tiny import write_table_corpus
 from voxbench.artifacts import read_json
 from voxbench.schema import AGE_GROUPS, InputError
-from voxbench.stages.cross import _columns, cross
+from voxbench.stages.cross import Cell, _columns, _measure, cross
 from voxbench.stages.prepare import prepare
 from voxbench.tasks import tasks
 
@@ -239,3 +239,24 @@ def test_before_fine_tuning_the_missing_stage_is_named(changed):
     (changed.models(HEIR) / "ranking.json").unlink()
     with pytest.raises(InputError, match=r"ranking\.json: run `dvc repro finetune@age-tiny` first"):
         cross(changed)
+
+
+def test_recordings_of_several_people_are_resampled_person_by_person(finished):
+    people = [["a", "b"], None, ["b", "c"], None, ["d", "a"], None] * 3
+    rows = pd.DataFrame(
+        {
+            "speaker": ["a+b", "c", "b+c", "d", "d+a", "b"] * 3,
+            "speakers": people,
+            "gender": ["female", "male", "female", "male", "male", "female"] * 3,
+            "predicted": ["female", "male"] * 9,
+            "excluded": None,
+            "age_years": np.nan,
+        }
+    )
+    cell = Cell("b", tasks["gender"], "m", "c", "c", rows, None, "")
+    (found,) = _measure(cell, finished.params.report)
+    one = rows.assign(speakers=None)
+    (joined,) = _measure(Cell("b", tasks["gender"], "m", "c", "c", one, None, ""), finished.params.report)
+    assert (found["speakers"], joined["speakers"]) == (4, 6)
+    assert found["value"] == joined["value"]
+    assert (found["low"], found["high"]) != (joined["low"], joined["high"])

@@ -11,10 +11,12 @@ import soundfile
 from stages.mixtures import CORPUS, NUMBERS, SOURCE, build_source, copy_of, manifest_of, mixed_copy, waves_of
 from stages.pipeline import fingerprints
 from voxbench.artifacts import read_json
+from voxbench.audio.traces import trace
 from voxbench.corpora.mixtures import TABLE
 from voxbench.features.extraction import build_front_end, extract
 from voxbench.features.mixed import open_store
 from voxbench.features.store import RaggedStore, dequantize
+from voxbench.reporting.probes import CLUES
 from voxbench.schema import InputKind
 from voxbench.stages import mix as mix_module
 from voxbench.stages.features import features
@@ -91,6 +93,18 @@ def test_the_funnel_counts_mixtures_and_what_they_were_made_of(mixed):
     assert funnel["sources"] == {"corpus": SOURCE, "found": 72, "excluded": {}, "used": 72, "speakers": 36}
     for name in ("excluded.csv", "excluded-sources.csv"):
         assert (folder / name).read_text() == "id,speaker,reason,detail\n"
+
+
+def test_traces_are_those_of_the_derived_wave(mixed):
+    store, rows = open_store(mixed.prepared(CORPUS)), manifest_of(mixed)
+    silence_q = mixed.params.corpus(SOURCE).cleaning.silence_q
+    for place, row in enumerate(rows.to_dict("records")):
+        wave = dequantize(store[place], store.scales[place])
+        found = trace(wave, 16_000, silence_q, float(np.abs(wave).max()))
+        assert {name: row[name] for name in found} == found
+    assert rows["dc_offset"].abs().max() < 1e-3
+    assert (rows["clipped_fraction"] == 0).all()
+    assert np.isfinite(rows[[name for names in CLUES.values() for name in names]]).all(axis=None), "probes need them"
 
 
 def test_repeated_mixtures_are_counted(source, tmp_path):

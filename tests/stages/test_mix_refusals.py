@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from stages.mixtures import CORPUS, NUMBERS, SOURCE, build_source, copy_of, manifest_of, rewrite_manifest
 from tiny import tiny_params
 from voxbench.artifacts import read_json
+from voxbench.audio.traces import TRACES
 from voxbench.config import Features, Mixture
 from voxbench.config.corpora import MixtureNumbers
 from voxbench.corpora.integrity import certify
 from voxbench.corpora.mixture_plan import plan_mixtures
 from voxbench.features.store import RaggedStore, read_notes, write_shard
 from voxbench.schema import InputError
-from voxbench.stages.mix import describe, mix, mixing
+from voxbench.stages.mix import Made, describe, mix, mixing
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +162,9 @@ def test_no_person_is_heard_in_two_splits_whatever_is_drawn(seed, people, each, 
         features=FEATURES,
     )
     plan = plan_mixtures(sources, mixing(settings_of))
-    rows = describe(plan, [(f"{place:x}", 1.0, 16_000) for place in range(len(plan))], 16_000)
+    rows = describe(
+        plan, [Made(f"{place:x}", 1.0, 16_000, np.zeros(len(TRACES))) for place in range(len(plan))], 16_000
+    )
     certificate = certify(rows, "speaker")
     assert certificate["clean"]
     for split in SPLITS:

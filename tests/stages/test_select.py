@@ -1,13 +1,18 @@
 """Selection: a table of trials, the finalists, and what a study refuses."""
 
+import re
 import shutil
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
+from ruamel.yaml import YAML
 
 from stages.pipeline import BENCHMARK, CORPUS, copy_of, fingerprints, manifest_of, own, rewrite_features, selection_of
 from voxbench.artifacts import read_json
 from voxbench.stages.select import select
+
+PROJECT = Path(__file__).parents[2]
 
 
 def trials_of(workspace):
@@ -79,6 +84,49 @@ def test_fewer_trials_leave_no_trial_behind(finished, tmp_path, trained):
     assert {path.name for path in folder.iterdir() if path.is_dir()} == {
         f"{row.family}-{row.trial:02d}-{row.model}" for row in trials_of(copy).itertuples()
     }
+
+
+def epochs_of(workspace):
+    return pd.read_csv(workspace.results(BENCHMARK, "seconds") / "epochs.csv")
+
+
+def test_every_epoch_of_every_trial_is_timed_apart_from_the_results(finished):
+    found = epochs_of(finished)
+    trials = trials_of(finished)
+    counted = found.groupby(["family", "trial"]).size()
+    assert counted.to_dict() == {(row.family, row.trial): row.epochs for row in trials.itertuples()}
+    assert (found["seconds"] > 0).all()
+    assert set(found["workers"]) == {finished.params.parallel.workers}
+    results = finished.results(BENCHMARK, "select")
+    assert not any("seconds" in path.name for path in results.rglob("*")), "what decides must be equal in equal runs"
+
+
+def test_times_of_other_trials_go_and_lost_ones_leave_a_gap(finished, tmp_path, trained):
+    fewer = {"cnn": 2, "lstm": 2}
+    copy = copy_of(finished, tmp_path / "copy", lambda params: params["studies"][BENCHMARK].update(trials=fewer))
+    (copy.results(BENCHMARK, "seconds") / f"lstm-00-{trials_of(copy)['model'].iloc[3]}.json").unlink()
+    select(copy, BENCHMARK)
+    assert trained == []
+    kept = {(row.family, row.trial) for row in epochs_of(copy).itertuples()}
+    assert kept == {("cnn", 0), ("cnn", 1), ("lstm", 1)}
+    assert len(list(copy.results(BENCHMARK, "seconds").glob("*.json"))) == 3
+    before = epochs_of(finished)
+    pd.testing.assert_frame_equal(
+        epochs_of(copy), before[[(row.family, row.trial) in kept for row in before.itertuples()]].reset_index(drop=True)
+    )
+
+
+def test_nothing_but_the_report_depends_on_times():
+    stages = YAML(typ="safe").load((PROJECT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    times = "results/${key}/seconds"
+    assert {times: {"persist": True}} in stages["select"]["do"]["outs"]
+    readers = {
+        name
+        for name, stage in stages.items()
+        for path in stage.get("do", stage)["deps"]
+        if PurePosixPath(times.replace("${key}", "a")).is_relative_to(re.sub(r"\$\{[^}]*\}", "a", path))
+    }
+    assert readers == {"report"}
 
 
 def of_one_family(family, models, **study):

@@ -46,7 +46,9 @@ SHORT = {"crop_seconds": 0.4}  # what is left of every recording at the highest 
 def loaders(monkeypatch):
     """Return a list to which every training loader that is made is added."""
     made, build = [], batches_module.training_loader
-    monkeypatch.setattr(batches_module, "training_loader", lambda *arguments: made.append(build(*arguments)) or made[-1])
+    monkeypatch.setattr(
+        batches_module, "training_loader", lambda *arguments: made.append(build(*arguments)) or made[-1]
+    )
     return made
 
 

@@ -15,8 +15,8 @@ from voxbench.schema import Split
 from voxbench.training import batches as batches_module
 from voxbench.training.fit import fit
 from voxbench.training.module import TrainingModule
-from voxbench.training.pruning import FrozenHistory
 from voxbench.training.network import predict
+from voxbench.training.pruning import FrozenHistory
 
 KEPT = {"checkpoints": True}
 IMPATIENT = {"scheduler_patience": 0}

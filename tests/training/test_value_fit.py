@@ -21,8 +21,8 @@ from training.recipes import (
 from voxbench.features.dataset import evaluation_loader
 from voxbench.schema import InputError, Split
 from voxbench.training.fit import fit
-from voxbench.training.pruning import FrozenHistory
 from voxbench.training.network import predict
+from voxbench.training.pruning import FrozenHistory
 
 TASK = "age_years"
 FAST = {"per_class": None, "learning_rate": 0.01}

@@ -1,9 +1,10 @@
-"""Traces of a recording: numbers of its silence and of its channel, for which nobody has to hear the voice.
+"""Traces of a recording: numbers of its silence, channel and energy, for which nobody has to hear the voice.
 
 A network that is no better than these numbers may have learnt a shortcut of its corpus: in ASVspoof 2019 the length of
 the silence at both ends goes with being bona fide (Mueller et al., "Speech is Silver, Silence is Golden: What do
 ASVspoof-trained Models Really Learn?", 2021, arXiv 2106.12914). They are taken from the decoded recording, for
-cleaning removes what they measure.
+cleaning removes what they measure. How energy is spread over frames goes with how many people talk at once: another
+voice fills the pauses of the first.
 
 Frames of 10 ms, joined without overlap; what is left at the end is no frame.
 
@@ -18,9 +19,15 @@ Frames of 10 ms, joined without overlap; what is left at the end is no frame.
 | peak_dbfs | level of the largest sample |
 | dc_offset | mean of the samples, as a fraction of full scale |
 | bandwidth_hz | highest frequency within 60 dB of the strongest, in the mean spectrum of frames spread over the file |
+| frame_level_sd_db | deviation of the frames' levels, none of which counts as more than 60 dB below the file's |
+| frame_power_sd | deviation of the frames' powers, over their mean |
+| loudest_frame_db | level of the frame with the most power, above the file's |
+| weak_fraction, faint_fraction | frames more than 10 and 20 dB below the file's level |
 
 Levels are in dB of full scale, powers of a constant 1, and none is below `FLOOR_DBFS`: a band of no power has that
-level, and so has a band above half the sample rate. A recording without pauses has quiet frames that hold some voice.
+level, and so has a band above half the sample rate. The file's level, to which the last five refer, is that of the mean
+power of its frames about its mean; they are 0 where no frame has any power, and no gain changes them. A recording
+without pauses has quiet frames that hold some voice.
 Spectra are of at most `SPECTRA` frames of each kind, evenly chosen, which keeps the cost of long recordings small.
 
 Legend of shape letters: S samples, F frames, C chosen frames, N samples of a frame, K frequencies, B bands.
@@ -42,6 +49,7 @@ SMALLEST, LARGEST = 1e-12, 1e12  # peaks beyond, such as only floating-point fil
 QUIET_SHARE = 0.05
 SPECTRA = 40  # at most of the quiet frames, and as many of all
 WITHIN_DB = 60.0
+WEAK_DB, FAINT_DB = 10.0, 20.0
 FLOOR_DBFS = -120.0  # far below the rounding noise of 16 bits, -101 dB
 EDGES_HZ = (500.0, 1000.0, 2000.0, 4000.0)
 BANDS = (
@@ -51,9 +59,11 @@ BANDS = (
     "quiet_2000_4000_hz_dbfs",
     "quiet_above_4000_hz_dbfs",
 )
+ENERGY = ("frame_level_sd_db", "frame_power_sd", "loudest_frame_db", "weak_fraction", "faint_fraction")
 TRACES = (
     *("leading_silence_seconds", "trailing_silence_seconds", "silent_fraction", "digital_silence_fraction", "pauses"),
     *("quiet_dbfs", *BANDS, "dc_offset", "peak_dbfs", "bandwidth_hz"),
+    *ENERGY,
 )
 
 
@@ -81,8 +91,9 @@ def trace(wave: NDArray[np.float32], sample_rate_hz: int, silence_q: float, peak
     if power_F.min() <= (no_power := 1.001 * float(mean) ** 2):
         zeros = np.flatnonzero(power_F <= no_power)
         zeros = zeros[~wave_FN[zeros].any(axis=1)]
-    sounding = np.flatnonzero(power_F >= silence_q**2 * power_F.mean())
-    found = _silence(sounding, power_F.size, samples / sample_rate_hz)
+    power = float(power_F.mean())
+    sounding = np.flatnonzero(power_F >= silence_q**2 * power)
+    found = _silence(sounding, power_F.size, samples / sample_rate_hz) | _energy(power_F, power)
     found |= _levels(centred_FN, power_F, zeros, sample_rate_hz)
     found["digital_silence_fraction"] = zeros.size / power_F.size
     found |= {"dc_offset": float(mean), "peak_dbfs": _dbfs(peak**2)}
@@ -97,6 +108,23 @@ def _silence(sounding: NDArray[np.intp], frames: int, frame_seconds: float) -> d
         "trailing_silence_seconds": (frames - 1 - last) * frame_seconds,
         "silent_fraction": 1 - sounding.size / frames,
         "pauses": float(np.count_nonzero(sounding[1:] - sounding[:-1] > PAUSE_FRAMES)),
+    }
+
+
+def _energy(power_F: NDArray[np.float64], power: float) -> dict[str, float]:
+    """Return how the frames' powers lie about their mean `power`; the gain of the recording changes none of it."""
+    if power == 0:
+        return dict.fromkeys(ENERGY, 0.0)
+    share_F = power_F / power
+    level_F = np.log10(np.maximum(share_F, 10 ** (-WITHIN_DB / 10)))
+    level_F -= np.add.reduce(level_F) / level_F.size
+    above_F = share_F - 1
+    return {
+        "frame_level_sd_db": 10 * math.sqrt(level_F @ level_F / level_F.size),
+        "frame_power_sd": math.sqrt(above_F @ above_F / above_F.size),
+        "loudest_frame_db": 10 * math.log10(share_F.max()),
+        "weak_fraction": float(np.count_nonzero(share_F < 10 ** (-WEAK_DB / 10))) / share_F.size,
+        "faint_fraction": float(np.count_nonzero(share_F < 10 ** (-FAINT_DB / 10))) / share_F.size,
     }
 
 

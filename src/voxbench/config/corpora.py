@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from voxbench.config.base import Bounds, Count, Fraction, Positive, Probability, Section
 
@@ -106,12 +107,48 @@ class Corpus(Section):
     features: Features
 
 
+def _pair(value: Any) -> Any:
+    """Refuse what is no pair in words that say what one looks like."""
+    if not (isinstance(value, (list, tuple)) and len(value) == 2):
+        raise ValueError(f"found {value!r}, expected the lowest and the highest value, such as [0.5, 1.0]")
+    return value
+
+
+def _finite(bounds: tuple[float, float]) -> tuple[float, float]:
+    if not all(map(math.isfinite, bounds)):
+        raise ValueError(f"found {list(bounds)}, expected finite numbers")
+    return bounds
+
+
+def _shares(bounds: tuple[float, float]) -> tuple[float, float]:
+    if not 0 < bounds[0] <= bounds[1] <= 1:
+        raise ValueError(f"found {list(bounds)}, expected shares above 0 and up to 1: [1.0, 1.0] overlaps all the time")
+    return bounds
+
+
+def _times(bounds: tuple[float, float]) -> tuple[float, float]:
+    if bounds[0] < 0:
+        raise ValueError(f"found {list(bounds)}, expected seconds of 0 or more, or null for no room")
+    return bounds
+
+
+Pair = Annotated[Bounds, AfterValidator(_finite), BeforeValidator(_pair)]
+Shares = Annotated[Pair, AfterValidator(_shares)]
+Times = Annotated[Pair, AfterValidator(_times)]
+
+
 class MixtureNumbers(Section):
     """How many mixtures each split gets."""
 
     train: Annotated[int, Field(ge=0)]
     valid: Annotated[int, Field(ge=0)]
     test: Annotated[int, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _some(self) -> MixtureNumbers:
+        if not (self.train or self.valid or self.test):
+            raise ValueError("found 0 in every split, expected mixtures in one at least")
+        return self
 
 
 class Mixture(Section):
@@ -121,16 +158,17 @@ class Mixture(Section):
     shortest, as the course does. `snr_db` is the level of the first voice over each other; null keeps levels as
     prepared, which are equal over whole recordings. `overlap` is the share of the mixture in which each voice after the
     first is heard, `reverberation_seconds` (RT60) a room that all stand in, null for none. Recordings of the source
-    that cannot be mixed may be at most `max_excluded_fraction` of it.
+    that cannot be mixed may be at most `max_excluded_fraction` of it. The source keeps its silence (`silence_q` 0.0):
+    a mixture is served as one recording, of which removal would take something else than of each voice.
     """
 
     corpus: str
     people: Count
     mixtures: MixtureNumbers
-    seconds: Positive | None
-    snr_db: Bounds | None
-    overlap: Bounds
-    reverberation_seconds: Bounds | None
+    seconds: Annotated[Positive, Field(allow_inf_nan=False)] | None
+    snr_db: Pair | None
+    overlap: Shares
+    reverberation_seconds: Times | None
     max_excluded_fraction: Fraction
     seed: int
     features: Features

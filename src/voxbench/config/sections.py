@@ -69,7 +69,7 @@ class Report(Section):
     power: Annotated[float, Field(gt=0.5, lt=1)]
     min_group_speakers: Count
     bins: dict[str, Annotated[tuple[float, ...], Field(min_length=1), AfterValidator(_rising)]]
-    probes: tuple[Literal["silence", "duration", "channel"], ...]
+    probes: tuple[Literal["silence", "duration", "channel", "energy"], ...]
     probe_ridge: Positive
     seed: int
 
@@ -133,11 +133,22 @@ class Params(Section):
     parallel: Parallel
 
     @model_validator(mode="after")
-    def _rows(self) -> Params:
+    def _sources(self) -> Params:
         for name, mixture in self.mixtures.items():
             self._require(mixture.corpus, self.corpora, f"mixtures.{name}.corpus", "corpora")
             if name in self.corpora:
                 raise ValueError(f"{name!r} is a row of corpora and of mixtures, which share a folder: rename one")
+            if silence_q := self.corpora[mixture.corpus].cleaning.silence_q:
+                raise ValueError(
+                    f"mixtures.{name}.corpus is {mixture.corpus!r}, whose cleaning.silence_q is {silence_q:g}, "
+                    "expected 0.0: silence would be removed from each voice before they are mixed, but from the "
+                    f"mixture when it is served; set corpora.{mixture.corpus}.cleaning.silence_q to 0.0, or mix "
+                    "another row of corpora that differs in this alone"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _rows(self) -> Params:
         for name, study in self.studies.items():
             self._require(study.corpus, self.prepared, f"studies.{name}.corpus", "corpora")
             searching = self.searching(name)

@@ -68,13 +68,15 @@ def find_copies(rows: pd.DataFrame) -> pd.DataFrame:
 def certify(manifest: pd.DataFrame, by: str) -> dict[str, Any]:
     """Return the leakage certificate: how many speakers, sessions and audio hashes two splits share.
 
-    A recording of several `speakers` counts for each of them. `clean` is true when nothing is shared. A split by
-    utterance shares speakers and sessions by intent: it is certified as leaky, not refused. Anything else that is
-    shared raises `InputError` with an example.
+    A recording of several `speakers` counts for each of them, and of mixtures the `recordings` that they were mixed
+    from are looked for too. `clean` is true when nothing is shared. A split by utterance shares all of these but audio
+    by intent: it is certified as leaky, not refused. Anything else that is shared raises `InputError` with an example.
     """
     codes = manifest["split"].map({str(split): 1 << place for place, split in enumerate(Split)}).to_numpy(dtype=np.int8)
-    overlaps = [overlap for key in LEAKY_KEYS for overlap in _overlaps(manifest, key, codes)]
-    tolerated = {"speaker", "session"} if by == "utterance" else set()
+    overlaps = [
+        overlap for key, values in _leaky(manifest).items() for overlap in _overlaps(manifest, key, values, codes)
+    ]
+    tolerated = {"speaker", "session", "recording"} if by == "utterance" else set()
     for overlap in overlaps:
         if overlap["shared"] and overlap["key"] not in tolerated:
             raise InputError(
@@ -102,13 +104,21 @@ def _people(manifest: pd.DataFrame) -> pd.Series:
     return several.where(several.notna(), speaker).explode()
 
 
-def _overlaps(manifest: pd.DataFrame, key: str, codes: NDArray[np.int8]) -> list[dict[str, Any]]:
-    """Return for each pair of splits how many values of `key` both have; `codes` has a bit for each row's split."""
-    positions = np.arange(len(manifest))
-    values = manifest[key]
-    if key == "speaker":
-        values = _people(manifest)
-        positions = values.index.to_numpy()
+def _leaky(manifest: pd.DataFrame) -> dict[str, pd.Series]:
+    """Return what no two splits may share, under the positions of rows: several values for a row of several."""
+    found = {key: manifest[key].reset_index(drop=True) for key in LEAKY_KEYS}
+    found["speaker"] = _people(manifest)
+    if "recordings" in manifest:
+        found["recording"] = manifest["recordings"].reset_index(drop=True).explode()
+    return found
+
+
+def _overlaps(manifest: pd.DataFrame, key: str, values: pd.Series, codes: NDArray[np.int8]) -> list[dict[str, Any]]:
+    """Return for each pair of splits how many of the `values` both have; `codes` has a bit for each row's split.
+
+    `rows` are the ids of the first row of either split that has the `example`.
+    """
+    positions = values.index.to_numpy()
     groups, names = pd.factorize(values, sort=True)
     named = groups >= 0
     seen = np.zeros(len(names), np.int8)
@@ -117,7 +127,8 @@ def _overlaps(manifest: pd.DataFrame, key: str, codes: NDArray[np.int8]) -> list
     for (first, one), (second, other) in combinations(enumerate(Split), 2):
         both = 1 << first | 1 << second
         shared = np.flatnonzero(seen & both == both)
-        rows = positions[groups == shared[0]][:3] if len(shared) else []
+        alike = positions[groups == shared[0]] if len(shared) else positions[:0]
+        rows = [alike[codes[alike] == 1 << place][0] for place in (first, second)] if len(shared) else []
         found.append(
             {
                 "key": key,

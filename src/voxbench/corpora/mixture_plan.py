@@ -14,8 +14,7 @@ mixture can be derived alone, in any order and process; more mixtures leave the 
 
 Deviation from the course project (`voxbench.corpora.mixtures`): it cuts to the shortest of the whole recordings, which
 makes mixtures of more people shorter on average. `Mixing.seconds` cuts all to one length instead; null keeps the
-course's law. An excerpt may fall into a pause, and then one person fewer is heard: mix recordings from which silence
-was removed.
+course's law. An excerpt may fall into a pause, and then one person fewer is heard: docs/mixtures.md says how rarely.
 
 Shape letters: R mixtures, P places for people.
 """

@@ -18,6 +18,7 @@ from voxbench.evaluation.settings import Settings
 from voxbench.evaluation.trial_metrics import TrialMetric, calibrated_metrics, measure_trials
 from voxbench.metrics.calibration import apply
 from voxbench.metrics.inputs import Floats
+from voxbench.metrics.joint_clusters import people_of
 from voxbench.metrics.operating_points import OperatingPoints, operating_points
 from voxbench.metrics.registries import UndefinedError
 from voxbench.metrics.thresholds import Threshold, fit
@@ -156,7 +157,7 @@ def _are_of_other_splits(scored: ScoreRows, development: ScoreRows) -> bool:
 
 
 def _speakers(scored: ScoreRows) -> set[str]:
-    return {str(name) for side in scored.speakers for name in np.unique(side)}
+    return {str(name) for side in scored.speakers for name in people_of(side).names}
 
 
 def _seconds(scored: ScoreRows, quality: str | None) -> Floats | None:

@@ -36,6 +36,7 @@ from voxbench.evaluation.settings import Settings
 from voxbench.evaluation.trial_metrics import llr_doubt, resampled, trial_metrics
 from voxbench.metrics import Interval, measure, metrics_of
 from voxbench.metrics.inputs import Floats, Integers
+from voxbench.metrics.joint_clusters import People, people_of
 from voxbench.metrics.operating_points import operating_points
 from voxbench.metrics.registries import UndefinedError
 from voxbench.metrics.significance import holm, permutation_test
@@ -101,11 +102,10 @@ def compare(first: ScoreRows, second: ScoreRows, settings: Settings) -> Compared
         if first.kind is ScoreKind.DETECTION
         else _of_rows(first, second, plan)
     )
-    cluster_N, clusters = _clusters(first, second)
-    if len(first.speakers) > 1:
-        # Of trials, the speakers of both sides are drawn.
-        clusters = len(trials_with_speakers(first).speakers)
-    found = [_difference(pair, cluster_N, clusters, plan, settings.report) for pair in pairs]
+    people = _clusters(first, second)
+    # Of trials, the speakers of both sides are drawn.
+    clusters = people.total if len(first.speakers) < 2 else len(trials_with_speakers(first).speakers)
+    found = [_difference(pair, people, clusters, plan, settings.report) for pair in pairs]
     adjusted = holm([np.nan if each.p is None else each.p for each in found])
     differences = tuple(
         replace(each, p_holm=None if each.p is None else float(p)) for each, p in zip(found, adjusted, strict=True)
@@ -138,14 +138,14 @@ def _of_trials(first: ScoreRows, second: ScoreRows, settings: Settings, plan: Pl
 
 def _of_rows(first: ScoreRows, second: ScoreRows, plan: Plan) -> list[_Pair]:
     """Return the metrics of two systems whose rows are classes, values or texts."""
-    clusters = _clusters(first, second)
+    people = _clusters(first, second)
     rows = np.arange(len(first.columns[0])), len(first.columns[0])
     sides = []
     for each in (first, second):
         counts = edit_counts_of(each) if each.kind is ScoreKind.TEXT else {}
         values, undefined = measure(each.kind, *each.columns)
         defined = [metric for metric in metrics_of(each.kind) if metric.name in values]
-        drawn = {} if plan.why_none else resampled_rows(each, defined, counts, clusters, plan)
+        drawn = {} if plan.why_none else resampled_rows(each, defined, counts, people, plan)
         sides.append((values, undefined, drawn, summed_metrics(each, counts, *rows)))
     (values, undefined, drawn, parts), (others, also_undefined, also_drawn, other_parts) = sides
     pairs = []
@@ -159,7 +159,7 @@ def _of_rows(first: ScoreRows, second: ScoreRows, plan: Plan) -> list[_Pair]:
     return pairs
 
 
-def _difference(pair: _Pair, cluster_N: Integers, clusters: int, plan: Plan, report: Report) -> Difference:
+def _difference(pair: _Pair, people: People, clusters: int, plan: Plan, report: Report) -> Difference:
     """Return one metric's difference with its interval and test."""
     nothing = Difference(pair.name, None, None, None, None, None, None, None, None, pair.reason)
     if pair.values is None:
@@ -173,8 +173,9 @@ def _difference(pair: _Pair, cluster_N: Integers, clusters: int, plan: Plan, rep
     )
     if interval is None or difference_R is None:
         return stated
-    if pair.rows is not None:
-        return _permuted(stated, pair.rows, cluster_N, plan, report)
+    # Rows that share people cannot be exchanged for whole speakers.
+    if pair.rows is not None and not people.joint:
+        return _permuted(stated, pair.rows, people.crowd, plan, report)
     known_R = difference_R[np.isfinite(difference_R)]
     # Differences closer than rounding are as far as each other.
     far = np.abs(known_R - value) >= abs(value) * (1 - 1e-9)
@@ -221,12 +222,12 @@ def _trials(first: ScoreRows, second: ScoreRows) -> Trials:
     trials = trials_with_speakers(first)
     if first.speakers:
         return trials
-    cluster_N, clusters = _clusters(first, second)
-    return replace(trials, enroll=cluster_N, test=cluster_N, speakers=np.arange(clusters))
+    people = _clusters(first, second)
+    return replace(trials, enroll=people.crowd, test=people.crowd, speakers=np.arange(people.total))
 
 
-def _clusters(first: ScoreRows, second: ScoreRows) -> tuple[Integers, int]:
-    """Return the place (N,) of each row's speaker, or of each row by the content of both files, and how many."""
+def _clusters(first: ScoreRows, second: ScoreRows) -> People:
+    """Return who is heard in each row, or, where nobody says, of each row its place by the content of both files."""
     if first.speakers:
         return clusters_of(first)
     alike = [
@@ -236,7 +237,7 @@ def _clusters(first: ScoreRows, second: ScoreRows) -> tuple[Integers, int]:
     order_N = np.lexsort(alike)
     place_N = np.empty_like(order_N)
     place_N[order_N] = np.arange(len(order_N))
-    return place_N, len(place_N)
+    return people_of(place_N)
 
 
 def _aligned(first: ScoreRows, second: ScoreRows) -> tuple[ScoreRows, tuple[str, ...]]:

@@ -30,6 +30,7 @@ from voxbench.config.base import Count, Section
 from voxbench.config.decisions import CalibrationSettings, Decisions
 from voxbench.metrics.calibration import Affine, Calibration, Isotonic, apply, fit_affine, fit_isotonic
 from voxbench.metrics.inputs import Floats, class_columns, finite_numbers
+from voxbench.metrics.joint_clusters import people_of
 from voxbench.metrics.registries import UndefinedError
 from voxbench.metrics.thresholds import Threshold, decide, fit
 from voxbench.schema import InputError, ScoreKind
@@ -192,7 +193,7 @@ def fit_decision(
         settings=settings,
         classes=classes,
         rows=np.size(labels),
-        speakers=len(set(np.asarray(speakers).tolist())),
+        speakers=people_of(speakers).total,
         calibration=calibration,
         thresholds=thresholds,
         reason=reason,

@@ -3,19 +3,21 @@
 They are no means of rows, in which a short text would weigh as much as a long one, so `voxbench.metrics.groups` has no
 place for them; tables and gaps are made as there.
 
-Shape letters: N rows, K clusters, G groups, R resamples.
+Shape letters: N rows, U crowds (speakers, where each row has one), G groups, R resamples.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 
 from voxbench import seeding
 from voxbench.metrics.gaps import Gap, gap_between
 from voxbench.metrics.group_labels import combinations
 from voxbench.metrics.groups import TOO_FEW
-from voxbench.metrics.inputs import Floats, Integers, cluster_indices
+from voxbench.metrics.inputs import Floats, Integers
+from voxbench.metrics.joint_clusters import People, people_of
 from voxbench.metrics.registries import UndefinedError
 from voxbench.metrics.text import error_rate
 from voxbench.metrics.trial_bootstrap import Resampling
@@ -37,7 +39,7 @@ def ratios_by_group(
     errors_N: Integers,
     lengths_N: Integers,
     groups: pd.DataFrame,
-    clusters_N: Integers,
+    clusters: ArrayLike | People,
     resampling: Resampling,
     seed: int,
 ) -> pd.DataFrame:
@@ -49,25 +51,25 @@ def ratios_by_group(
     >>> found[["accent", "rows", "value"]].to_numpy().tolist()
     [['a', 2, 0.1], ['b', 1, 1.0]]
     """
+    people = people_of(clusters)
     group_N, words = combinations(groups)
     report = []
     for place, labels in enumerate(words):
         rows = np.flatnonzero(group_N == place)
-        speakers, cluster_N = cluster_indices(clusters_N[rows])
-        size = {"rows": len(rows), "clusters": len(speakers)}
+        heard = people.of(rows)
+        size = {"rows": len(rows), "clusters": heard.total}
         value, low, high, note = np.nan, np.nan, np.nan, ""
         try:
             value = error_rate(errors_N[rows], lengths_N[rows])
-            if len(speakers) < resampling.min_speakers:
-                note = TOO_FEW.format(len(speakers), resampling.min_speakers)
+            if heard.total < resampling.min_speakers:
+                note = TOO_FEW.format(heard.total, resampling.min_speakers)
             else:
                 purpose = sorted(f"{column}={word}" for column, word in labels.items())
-                sums_K2 = _sums(errors_N[rows], lengths_N[rows], cluster_N)
-                parts = cluster_weights(
-                    len(speakers), resampling.resamples, seeding.generator(seed, "groups", *purpose)
-                )
-                values_R = np.concatenate([ratio(*(part_RK @ sums_K2).T) for part_RK in parts])
-                found = percentile_interval(value, values_R, resampling.level, len(speakers))
+                sums_U3 = _sums(errors_N[rows], lengths_N[rows], np.ones(len(rows), np.bool_), heard)
+                numbers = seeding.generator(seed, "groups", *purpose)
+                parts = heard.weights(cluster_weights(heard.total, resampling.resamples, numbers))
+                values_R = np.concatenate([_drawn(part_RU @ sums_U3) for part_RU in parts])
+                found = percentile_interval(value, values_R, resampling.level, heard.total)
                 low, high = found.low, found.high
         except UndefinedError as error:
             note = str(error)
@@ -79,7 +81,7 @@ def gap_of_ratios(
     errors_N: Integers,
     lengths_N: Integers,
     groups: pd.DataFrame,
-    clusters_N: Integers,
+    clusters: ArrayLike | People,
     resampling: Resampling,
     seed: int,
 ) -> Gap:
@@ -90,20 +92,26 @@ def gap_of_ratios(
     >>> gap_of_ratios(errors, words, texts, np.arange(4), Resampling(50, 0.9, 2, 0.2), seed=1).interval.estimate
     0.5
     """
-    names, cluster_N = cluster_indices(clusters_N)
+    people = people_of(clusters)
     group_N, words = combinations(groups)
-    sums_GK2 = np.array(
-        [_sums(errors_N * (group_N == g), lengths_N * (group_N == g), cluster_N) for g in range(len(words))]
-    )
-    speakers_G = np.array([len(np.unique(cluster_N[group_N == place])) for place in range(len(words))])
-    estimates_G = ratio(*sums_GK2.sum(axis=1).T)
+    sums_GU3 = np.array([_sums(errors_N, lengths_N, group_N == place, people) for place in range(len(words))])
+    speakers_G = np.array([people.of(np.flatnonzero(group_N == place)).total for place in range(len(words))])
+    estimates_G = _drawn(sums_GU3.sum(axis=1))
     large = np.flatnonzero((speakers_G >= resampling.min_speakers) & np.isfinite(estimates_G))
     numbers = seeding.generator(seed, "groups", "gap", *sorted(map(str, groups.columns)))
-    parts = list(cluster_weights(len(names), resampling.resamples, numbers))
-    values = [np.concatenate([ratio(*(part_RK @ sums_GK2[place]).T) for part_RK in parts]) for place in large]
-    return gap_between([words[place] for place in large], estimates_G[large], np.array(values), resampling, len(names))
+    parts = list(people.weights(cluster_weights(people.total, resampling.resamples, numbers)))
+    values = [np.concatenate([_drawn(part_RU @ sums_GU3[place]) for part_RU in parts]) for place in large]
+    labels = [words[place] for place in large]
+    return gap_between(labels, estimates_G[large], np.array(values), resampling, people.total)
 
 
-def _sums(errors_N: Integers, lengths_N: Integers, cluster_N: Integers) -> Floats:
-    """Return the sums of both for each cluster (K, 2)."""
-    return np.column_stack([np.bincount(cluster_N, weights=each_N) for each_N in (errors_N, lengths_N)])
+def _sums(errors_N: Integers, lengths_N: Integers, chosen_N: NDArray[np.bool_], people: People) -> Floats:
+    """Return the sums of both and the number of rows, of chosen rows, for each crowd (U, 3)."""
+    columns = (errors_N, lengths_N, np.ones(len(errors_N)))
+    return np.column_stack([np.bincount(people.crowd, weights=each_N * chosen_N) for each_N in columns])
+
+
+def _drawn(sums_R3: Floats) -> Floats:
+    """Return the ratio of each resample (R,), NaN where it holds no row: that is not 0 errors in 0 words."""
+    errors_R, lengths_R, rows_R = sums_R3.T
+    return np.where(rows_R > 0, ratio(errors_R, lengths_R), np.nan)

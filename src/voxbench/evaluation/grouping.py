@@ -47,6 +47,7 @@ from voxbench.metrics.groups import (
     worst_group,
 )
 from voxbench.metrics.inputs import Floats, Integers, value_columns
+from voxbench.metrics.joint_clusters import People
 from voxbench.metrics.registries import UndefinedError
 from voxbench.metrics.trial_bootstrap import Resampling, Trials, rows_of
 from voxbench.metrics.weighted_detection import WeightedMetric, weighted_false_alarm_rate, weighted_miss_rate
@@ -75,7 +76,7 @@ class _Measure:
     trials: tuple[tuple[Mapping[str, WeightedMetric], Trials], ...]
     means: Mapping[str, Floats]
     ratios: Mapping[str, tuple[Integers, Integers]]
-    clusters: Integers
+    people: People
 
 
 def grouped(scored: ScoreRows, calibrated: Calibrated | None, settings: Settings, plan: Plan) -> Grouped:
@@ -92,7 +93,7 @@ def grouped(scored: ScoreRows, calibrated: Calibrated | None, settings: Settings
     resampling = Resampling(
         resamples=max(plan.resamples, 1),
         level=plan.level,
-        min_speakers=len(measure.clusters) + 2 if plan.why_none else fewest,
+        min_speakers=len(measure.people.crowd) + 2 if plan.why_none else fewest,
         max_undefined=plan.max_undefined,
     )
     seed = derive_seed(plan.seed, "evaluate")
@@ -131,7 +132,7 @@ def _measure(scored: ScoreRows, calibrated: Calibrated | None, settings: Setting
             f"{FALSE_ALARM}({policy})": weighted_false_alarm_rate(threshold),
         }
         trials.append((rates, trials_with_speakers(calibrated.scored)))
-    return _Measure(tuple(trials), means, ratios, clusters_of(scored)[0])
+    return _Measure(tuple(trials), means, ratios, clusters_of(scored))
 
 
 def _tables(measure: _Measure, labels: pd.Series, resampling: Resampling, seed: int) -> Iterator[pd.DataFrame]:
@@ -143,7 +144,7 @@ def _tables(measure: _Measure, labels: pd.Series, resampling: Resampling, seed: 
         table = by_group(
             values_N,
             frame,
-            measure.clusters,
+            measure.people,
             min_clusters=resampling.min_speakers,
             resamples=resampling.resamples,
             level=resampling.level,
@@ -151,22 +152,22 @@ def _tables(measure: _Measure, labels: pd.Series, resampling: Resampling, seed: 
         )
         yield table.rename(columns={"mean": "value"}).assign(metric=name)
     for name, (errors_N, lengths_N) in measure.ratios.items():
-        yield ratios_by_group(errors_N, lengths_N, frame, measure.clusters, resampling, seed).assign(metric=name)
+        yield ratios_by_group(errors_N, lengths_N, frame, measure.people, resampling, seed).assign(metric=name)
 
 
 def _gaps(measure: _Measure, labels: pd.Series, resampling: Resampling, seed: int) -> Iterator[tuple[str, Gap]]:
     """Yield the gap between known groups in each metric; a metric without two groups that have a value has none."""
     seed, known_N = derive_seed(seed, str(labels.name)), _known(labels).to_numpy()
-    frame, clusters_N = labels[known_N].to_frame("group"), measure.clusters[known_N]
+    frame, people = labels[known_N].to_frame("group"), measure.people.of(np.flatnonzero(known_N))
     makers: list[tuple[str, partial[Gap]]] = []
     if not known_N.any():
         return
     for metrics, trials in measure.trials:
         chosen, part, words = _divided(metrics, rows_of(trials, np.flatnonzero(known_N)), frame)
         makers += [(name, partial(gap_of_trials, each, part, words)) for name, each in chosen.items()]
-    makers += [(name, partial(gap_of_means, each[known_N], frame, clusters_N)) for name, each in measure.means.items()]
+    makers += [(name, partial(gap_of_means, each[known_N], frame, people)) for name, each in measure.means.items()]
     for name, (errors_N, lengths_N) in measure.ratios.items():
-        makers.append((name, partial(gap_of_ratios, errors_N[known_N], lengths_N[known_N], frame, clusters_N)))
+        makers.append((name, partial(gap_of_ratios, errors_N[known_N], lengths_N[known_N], frame, people)))
     for name, make in makers:
         try:
             yield name, make(resampling, seed)

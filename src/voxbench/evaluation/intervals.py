@@ -20,7 +20,8 @@ import numpy as np
 from voxbench.config import Evaluation, Report
 from voxbench.evaluation.records import Measured, ScoreRows
 from voxbench.metrics import Interval, UndefinedError
-from voxbench.metrics.inputs import Floats, Integers, class_indices, cluster_indices, finite_numbers
+from voxbench.metrics.inputs import Floats, Integers, class_indices, finite_numbers
+from voxbench.metrics.joint_clusters import People, people_of
 from voxbench.metrics.trial_bootstrap import Trials, trials_of
 from voxbench.metrics.uncertainty import cluster_weights, percentile_interval
 from voxbench.schema import InputError, ScoreKind
@@ -30,6 +31,9 @@ from voxbench.seeding import generator
 LEAST_RESAMPLES = 100
 # Bounds the memory of the weights drawn at once; the draws do not depend on it.
 WEIGHTS_AT_ONCE = 1 << 22
+CROWDS = (
+    "several people are heard in a row, and a metric of detection is resampled over one speaker of each or two sides"
+)
 EMPTY = "an interval needs {} to resample, found {}"
 
 Over = Literal["both speakers", "speakers", "rows"]
@@ -104,8 +108,9 @@ class Plan:
 def plan_of(scored: ScoreRows, report: Report, evaluation: Evaluation) -> Plan:
     """Return how the intervals of `scored` are drawn.
 
-    Rows times resamples are at most `evaluation.draws`; fewer than `LEAST_RESAMPLES` resamples give no intervals.
-    Two speakers a row are for detection only: others raise `InputError`.
+    Rows times resamples are at most `evaluation.draws`; fewer than `LEAST_RESAMPLES` resamples give no intervals, and
+    detection rows in which several people are heard have none. Two speakers a row are for detection only: others raise
+    `InputError`.
     """
     rows, sides = len(scored.columns[0]), len(scored.speakers)
     if sides > 1 and scored.kind is not ScoreKind.DETECTION:
@@ -117,22 +122,26 @@ def plan_of(scored: ScoreRows, report: Report, evaluation: Evaluation) -> Plan:
             f"{report.resamples:,}), and an interval takes {LEAST_RESAMPLES} or more"
         )
         resamples = 0
+    elif scored.kind is ScoreKind.DETECTION and several_heard(scored):
+        resamples, why_none = 0, CROWDS
     over: tuple[Over, ...] = ("rows", "speakers", "both speakers")
     return Plan(over[sides], report.resamples, resamples, report.level, evaluation.max_undefined, report.seed, why_none)
 
 
-def clusters_of(scored: ScoreRows) -> tuple[Integers, int]:
-    """Return the place (N,) of each row's speaker among the K speakers, or of each row among the rows, and K."""
-    if not scored.speakers:
-        return ranks(scored), len(scored.columns[0])
-    names, cluster_N = cluster_indices(scored.speakers[0])
-    return cluster_N, len(names)
+def several_heard(scored: ScoreRows) -> bool:
+    """Say whether the rows name several people who are heard at once."""
+    return len(scored.speakers) == 1 and isinstance(scored.speakers[0][0], tuple)
+
+
+def clusters_of(scored: ScoreRows) -> People:
+    """Return who is heard in each row, or of each row its place among the rows where nobody says."""
+    return people_of(scored.speakers[0] if scored.speakers else ranks(scored))
 
 
 def trials_with_speakers(scored: ScoreRows) -> Trials:
-    """Return detection rows as trials of two speakers, of one speaker, or, where none is known, of one each."""
+    """Return detection rows as trials of two speakers, of one, or, where none or several are known, of one each."""
     scores, labels = scored.columns
-    if scored.speakers:
+    if scored.speakers and not several_heard(scored):
         return trials_of(scores, labels, scored.speakers[0], scored.speakers[-1])
     # Without `trials_of`, whose checks of names take seconds where each of millions of rows is one.
     place_N, is_target_N = ranks(scored), class_indices(labels, "labels", 2) == 1

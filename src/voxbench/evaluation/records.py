@@ -43,8 +43,8 @@ class ScoreRows:
     `(references (N,), hypotheses (N,))`. `classes` are the words of the class indices; of detection those of the
     labels 0 and 1, such as `("spoof", "bonafide")`; else empty. `unit` is that of a value. `rows` (N rows) is what
     else is known of each, groups among it. `speakers` are the speakers of each row: none where nobody says, one
-    array (N,), or two, of the enroll and of the test side. `notes` say what a reader of the figures must know of how
-    the file was read.
+    array (N,), of names or of tuples of those heard at once, or two, of the enroll and of the test side. `notes` say
+    what a reader of the figures must know of how the file was read.
     """
 
     kind: ScoreKind

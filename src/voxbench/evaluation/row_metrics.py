@@ -3,7 +3,7 @@
 Most are functions of a few sums, so that resamples of speakers are fast (`voxbench.evaluation.row_sums`). The others
 are computed on repeated rows, one resample after the other.
 
-Shape letters: N rows, C classes, K clusters, R resamples.
+Shape letters: N rows, C classes, U crowds (speakers, where each row has one), R resamples.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from voxbench.evaluation.row_sums import summed_metrics
 from voxbench.metrics import Metric, UndefinedError, measure, metrics_of
 from voxbench.metrics.alignment import EditCounts
 from voxbench.metrics.inputs import Floats, Integers, value_columns
+from voxbench.metrics.joint_clusters import People
 from voxbench.metrics.text import character_counts, error_rate, word_counts
 from voxbench.metrics.trial_bootstrap import Trials, weighted_values
 from voxbench.metrics.weighted_detection import weighted_auc
@@ -29,13 +30,13 @@ def measure_rows(scored: ScoreRows, plan: Plan) -> tuple[Measured, ...]:
     scored = _sorted(scored)
     counts = edit_counts_of(scored) if scored.kind is ScoreKind.TEXT else {}
     values, undefined = _values(scored, counts)
-    cluster_N, clusters = clusters_of(scored)
+    people = clusters_of(scored)
     defined = [each for each in metrics_of(scored.kind) if each.name in values]
     drawn: dict[str, Floats] = {}
-    if not plan.why_none and clusters >= 2:
-        drawn = resampled_rows(scored, defined, counts, (cluster_N, clusters), plan)
+    if not plan.why_none and people.total >= 2:
+        drawn = resampled_rows(scored, defined, counts, people, plan)
     return tuple(
-        plan.measured(each.name, values[each.name], drawn.get(each.name), clusters)
+        plan.measured(each.name, values[each.name], drawn.get(each.name), people.total)
         if each.name in values
         else Measured(each.name, None, None, undefined[each.name])
         for each in metrics_of(scored.kind)
@@ -84,44 +85,47 @@ def resampled_rows(
     scored: ScoreRows,
     metrics: list[Metric],
     counts: Mapping[str, EditCounts],
-    clusters: tuple[Integers, int],
+    people: People,
     plan: Plan,
 ) -> dict[str, Floats]:
     """Return each metric on every resample (R,), NaN where it is undefined."""
-    cluster_N, total = clusters
-    summed = summed_metrics(scored, counts, cluster_N, total)
+    summed = summed_metrics(scored, counts, people.crowd, people.crowds)
     drawn: dict[str, list[Floats]] = {each.name: [] for each in metrics}
-    for part_RK in plan.draws(total, "rows"):
-        for name in drawn.keys() & summed.keys():
-            drawn[name].append(summed[name].finish(part_RK @ summed[name].sums))
-        rest = [each for each in metrics if each.name not in summed]
-        for name, values_R in _without_sums(scored, rest, part_RK, cluster_N):
-            drawn[name].append(values_R)
+    for part_RU in people.weights(plan.draws(people.total, "rows")):
+        # Where rows have several people, a resample may hold no row.
+        held_R = np.asarray(part_RU.any(axis=1))
+        part_RU = part_RU[held_R]
+        found = {name: summed[name].finish(part_RU @ summed[name].sums) for name in drawn.keys() & summed.keys()}
+        found |= _without_sums(scored, [each for each in metrics if each.name not in summed], part_RU, people.crowd)
+        for name, values_R in found.items():
+            whole_R = np.full(len(held_R), np.nan)
+            whole_R[held_R] = values_R
+            drawn[name].append(whole_R)
     return {name: np.concatenate(parts) for name, parts in drawn.items()}
 
 
 def _without_sums(
-    scored: ScoreRows, metrics: list[Metric], part_RK: Floats, cluster_N: Integers
+    scored: ScoreRows, metrics: list[Metric], part_RU: Floats, crowd_N: Integers
 ) -> Iterator[tuple[str, Floats]]:
     """Yield the metrics that are no functions of sums, on some resamples."""
     for each in metrics:
         if each.name == "roc_auc":
             truth_N, probabilities_NC = scored.columns
-            places = np.arange(part_RK.shape[1])
-            trials = Trials(probabilities_NC[:, 1].astype(np.float64), truth_N == 1, cluster_N, cluster_N, places)
-            yield each.name, weighted_values([weighted_auc], trials, [part_RK])[0]
+            places = np.arange(part_RU.shape[1])
+            trials = Trials(probabilities_NC[:, 1].astype(np.float64), truth_N == 1, crowd_N, crowd_N, places)
+            yield each.name, weighted_values([weighted_auc], trials, [part_RU])[0]
         elif each.name == "median_absolute_error":
             truth_N, predicted_N = value_columns(*scored.columns)
-            yield each.name, _medians(np.abs(predicted_N - truth_N), part_RK, cluster_N)
+            yield each.name, _medians(np.abs(predicted_N - truth_N), part_RU, crowd_N)
         else:
-            yield each.name, _repeated(each, scored, part_RK, cluster_N)
+            yield each.name, _repeated(each, scored, part_RU, crowd_N)
 
 
-def _repeated(metric: Metric, scored: ScoreRows, part_RK: Floats, cluster_N: Integers) -> Floats:
+def _repeated(metric: Metric, scored: ScoreRows, part_RU: Floats, crowd_N: Integers) -> Floats:
     """Return a metric on rows that stand as often as they were drawn (R,)."""
     values = []
-    for weights_K in part_RK.astype(np.int64):
-        drawn_N = np.repeat(np.arange(len(cluster_N)), weights_K[cluster_N])
+    for weights_U in part_RU.astype(np.int64):
+        drawn_N = np.repeat(np.arange(len(crowd_N)), weights_U[crowd_N])
         try:
             values.append(metric.function(*(column[drawn_N] for column in scored.columns)))
         except UndefinedError:
@@ -129,13 +133,13 @@ def _repeated(metric: Metric, scored: ScoreRows, part_RK: Floats, cluster_N: Int
     return np.array(values)
 
 
-def _medians(values_N: Floats, part_RK: Floats, cluster_N: Integers) -> Floats:
+def _medians(values_N: Floats, part_RU: Floats, crowd_N: Integers) -> Floats:
     """Return the median of values of each resample (R,); the mean of the middle two where they are even in number."""
     order_N = np.argsort(values_N, kind="stable")
-    rising_N, cluster_N = values_N[order_N], cluster_N[order_N]
+    rising_N, crowd_N = values_N[order_N], crowd_N[order_N]
     medians = []
-    for weights_K in part_RK:
-        reached_N = np.cumsum(weights_K[cluster_N])
+    for weights_U in part_RU:
+        reached_N = np.cumsum(weights_U[crowd_N])
         middle = np.floor((reached_N[-1] + np.array([1, 2])) / 2)
         medians.append(rising_N[np.searchsorted(reached_N, middle)].mean())
     return np.array(medians)

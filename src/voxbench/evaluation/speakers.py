@@ -1,4 +1,7 @@
-"""Who speaks in each row: what intervals over speakers need, taken only from what a file says."""
+"""Who speaks in each row: what intervals over speakers need, taken only from what a file says.
+
+Several people are heard in a row whose `speaker` joins their names by `+`, as score tables of mixtures have it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from voxbench.corpora.mixture_plan import JOINT
 from voxbench.evaluation.joining import PAIR, keys_of
 from voxbench.schema import InputError
 
@@ -16,7 +20,8 @@ VOXCELEB_ID = r"^id[0-9]{5}$"
 def speakers_of(table: pa.Table) -> tuple[tuple[np.ndarray, ...], tuple[str, ...]]:
     """Return the speakers of N rows: none, one array (N,), or two of the enroll and the test side; and notes.
 
-    They are columns `enroll_speaker` and `test_speaker`, or `speaker`; of trials without these the first parts of the
+    They are columns `enroll_speaker` and `test_speaker`, or `speaker`, of which a name with a `+` is a tuple of names,
+    and so is then every other; of trials without these the first parts of the
     paths, as in VoxCeleb's lists, if these are equal just where the label says so. Raises InputError for a path of
     VoxCeleb whose label contradicts its speakers.
     """
@@ -49,7 +54,13 @@ def _complete(table: pa.Table, columns: tuple[str, ...]) -> tuple[tuple[np.ndarr
     absent = sum(pc.sum(pc.fill_null(pc.equal(table[name], ""), True)).as_py() for name in columns)
     if absent:
         return (), (f"{absent:,} rows of {' and '.join(columns)} are empty: intervals cannot be over speakers",)
-    return tuple(_strings(table[name]) for name in columns), ()
+    sides = tuple(_strings(table[name]) for name in columns)
+    if columns == SIDES or not any(JOINT in name for name in sides[0]):
+        return sides, ()
+    apart = (tuple(name.split(JOINT)) for name in sides[0])
+    return (np.fromiter(apart, object, len(sides[0])),), (
+        f"speaker names with a {JOINT} are those of several people heard at once",
+    )
 
 
 def _strings(column: pa.ChunkedArray) -> np.ndarray:

@@ -6,9 +6,9 @@ store of the source corpus, mixes them by `voxbench.audio.mixing`, and brings th
 and to int16, as preparation does with a recording. Without that a mean of k voices of deviation 1 has about
 1 / sqrt(k), and its level alone would give the number of people away.
 
-Pre-emphasis and low-pass are linear, so that mixing after them equals mixing before them; silence was removed from
-each voice instead of from the mixture. In a room all voices have one reverberation time and each its own response,
-which belongs to the place where a person stands.
+Pre-emphasis and low-pass are linear, so that mixing after them equals mixing before them. Silence is not removed
+(`cleaning.silence_q` 0.0), for that is not linear: a served mixture would lose other samples than its voices did. In a
+room all voices have one reverberation time and each its own response, which belongs to the place where a person stands.
 
 Shards name the source's folder, which lies beside theirs, and its fingerprint: another preparation is refused.
 
@@ -116,8 +116,8 @@ def _excerpt(row_id: str, start: int, samples: int | None, source: Store) -> np.
     if not part_S.any():
         raise AudioError(
             AudioReason.SILENT,
-            f"{row_id!r} holds nothing but zeros from sample {start} on: mix recordings from which silence was removed "
-            "(cleaning.silence_q above 0), or longer excerpts",
+            f"{row_id!r} holds nothing but zeros from sample {start} on: mix longer excerpts "
+            "(mixtures.NAME.seconds), or leave the recording out",
         )
     return dequantize(part_S, source.scales[position])
 

@@ -13,7 +13,7 @@ Each group draws from a generator of its own name, so its interval does not chan
 A gap (`gap_of_means`, `gap_of_trials`) draws all groups from the same resamples instead, as groups may share
 speakers.
 
-Shape letters: N rows, G groups, R resamples, K speakers.
+Shape letters: N rows, G groups, R resamples, K speakers, U crowds of those who are heard in one row.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from voxbench import seeding
 from voxbench.metrics.gaps import Gap, gap_between
 from voxbench.metrics.group_labels import UNKNOWN as UNKNOWN
 from voxbench.metrics.group_labels import combinations
-from voxbench.metrics.inputs import Floats, Integers, cluster_indices, finite_numbers
+from voxbench.metrics.inputs import Floats, Integers, finite_numbers
+from voxbench.metrics.joint_clusters import People, people_of
 from voxbench.metrics.registries import UndefinedError
 from voxbench.metrics.trial_bootstrap import Resampling, Trials, rows_of, trial_bootstrap, weighted_values
 from voxbench.metrics.uncertainty import cluster_weights, clustered_mean_interval
@@ -44,7 +45,7 @@ TOO_FEW = "too few speakers for an interval: {}, expected {} or more"
 def by_group(
     values: ArrayLike,
     groups: pd.DataFrame,
-    clusters: ArrayLike,
+    clusters: ArrayLike | People,
     *,
     min_clusters: int,
     resamples: int,
@@ -55,8 +56,8 @@ def by_group(
 
     `values` (N,) is a score per row: 1 or 0 for correct or not, or an absolute error. `groups` has N rows and
     one or more columns of words, integers or booleans; a missing label becomes the group `UNKNOWN`.
-    `clusters` (N,) names the speaker of each row as a string or an integer. The three are matched by position;
-    an index of `groups` is not read.
+    `clusters` (N,) names the speaker of each row as a string or an integer, or several in a tuple. The three are
+    matched by position; an index of `groups` is not read.
 
     The columns of the result are those of `groups`, as words, then:
 
@@ -78,22 +79,21 @@ def by_group(
     """
     if min_clusters < 2:
         raise InputError(f"min_clusters must be at least 2, as an interval needs two speakers; found {min_clusters}")
-    values_N, (_, cluster_N) = finite_numbers(values, "values"), cluster_indices(clusters)
-    _check_shapes(values_N, groups, cluster_N, COLUMNS)
+    values_N, people = finite_numbers(values, "values"), people_of(clusters)
+    _check_shapes(values_N, groups, people.crowd, COLUMNS)
     group_N, words = combinations(groups)
     starts = np.cumsum(np.bincount(group_N))[:-1]
     report = []
     for rows, labels in zip(np.split(np.argsort(group_N, kind="stable"), starts), words, strict=True):
-        speakers = len(np.unique(cluster_N[rows]))
+        heard = people.of(rows)
+        speakers = heard.total
         row = labels | {"rows": len(rows), "clusters": speakers, "mean": float(values_N[rows].mean())}
         if speakers < min_clusters:
             report.append(row | {"low": np.nan, "high": np.nan, "note": TOO_FEW.format(speakers, min_clusters)})
             continue
         purpose = sorted(f"{column}={word}" for column, word in labels.items())
         generator = seeding.generator(seed, "groups", *purpose)
-        interval = clustered_mean_interval(
-            values_N[rows], cluster_N[rows], resamples=resamples, level=level, generator=generator
-        )
+        interval = clustered_mean_interval(values_N[rows], heard, resamples=resamples, level=level, generator=generator)
         report.append(row | {"low": interval.low, "high": interval.high, "note": ""})
     return pd.DataFrame(report, columns=[*groups.columns, *COLUMNS])
 
@@ -186,7 +186,7 @@ def trials_by_group(
 
 
 def gap_of_means(
-    values: ArrayLike, groups: pd.DataFrame, clusters: ArrayLike, resampling: Resampling, seed: int
+    values: ArrayLike, groups: pd.DataFrame, clusters: ArrayLike | People, resampling: Resampling, seed: int
 ) -> Gap:
     """Return the gap between the means of the groups of `by_group`, with its interval and what chance makes of it.
 
@@ -198,19 +198,20 @@ def gap_of_means(
     >>> found.highest, found.lowest, found.interval.estimate, found.p < 0.05
     ('gender=m', 'gender=f', 7.0, True)
     """
-    values_N, (names, cluster_N) = finite_numbers(values, "values"), cluster_indices(clusters)
-    _check_shapes(values_N, groups, cluster_N, COLUMNS)
+    values_N, people = finite_numbers(values, "values"), people_of(clusters)
+    _check_shapes(values_N, groups, people.crowd, COLUMNS)
     group_N, words = combinations(groups)
-    sums_GK, counts_GK = np.zeros((2, len(words), len(names)))
-    np.add.at(sums_GK, (group_N, cluster_N), values_N)
-    np.add.at(counts_GK, (group_N, cluster_N), 1)
-    large = np.flatnonzero((counts_GK > 0).sum(axis=1) >= resampling.min_speakers)
-    sums_GK, counts_GK = sums_GK[large], counts_GK[large]
-    parts = cluster_weights(len(names), resampling.resamples, _gap_generator(groups, seed))
+    sums_GU, counts_GU = np.zeros((2, len(words), people.crowds))
+    np.add.at(sums_GU, (group_N, people.crowd), values_N)
+    np.add.at(counts_GU, (group_N, people.crowd), 1)
+    speakers_G = np.array([people.of(np.flatnonzero(group_N == place)).total for place in range(len(words))])
+    large = np.flatnonzero(speakers_G >= resampling.min_speakers)
+    sums_GU, counts_GU = sums_GU[large], counts_GU[large]
+    parts = people.weights(cluster_weights(people.total, resampling.resamples, _gap_generator(groups, seed)))
     with np.errstate(invalid="ignore"):
-        means_GR = np.hstack([(sums_GK @ part_RK.T) / (counts_GK @ part_RK.T) for part_RK in parts])
-    estimates_G = sums_GK.sum(axis=1) / counts_GK.sum(axis=1)
-    return gap_between([words[place] for place in large], estimates_G, means_GR, resampling, len(names))
+        means_GR = np.hstack([(sums_GU @ part_RU.T) / (counts_GU @ part_RU.T) for part_RU in parts])
+    estimates_G = sums_GU.sum(axis=1) / counts_GU.sum(axis=1)
+    return gap_between([words[place] for place in large], estimates_G, means_GR, resampling, people.total)
 
 
 def gap_of_trials(

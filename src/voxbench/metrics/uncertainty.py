@@ -4,7 +4,10 @@ Reference: Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), chap
 Field and Welsh, "Bootstrapping clustered data", JRSS B 69 (2007) (resampling whole clusters). With fewer than
 about 20 clusters the percentile interval is too narrow; `Interval.clusters` is there to be shown beside it.
 
-Shape letters: N rows, K clusters, R resamples.
+A row in which several speakers are heard comes as often as the product of their draws
+(`voxbench.metrics.joint_clusters`).
+
+Shape letters: N rows, K clusters, U crowds of those who are heard in one row, R resamples.
 """
 
 from __future__ import annotations
@@ -15,7 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from voxbench.metrics.inputs import cluster_indices, finite_numbers
+from voxbench.metrics.inputs import finite_numbers
+from voxbench.metrics.joint_clusters import People, people_of
 from voxbench.metrics.registries import UndefinedError
 from voxbench.schema import InputError
 
@@ -41,7 +45,7 @@ class Interval:
 
 def cluster_bootstrap(
     statistic: Callable[..., float],
-    clusters: ArrayLike,
+    clusters: ArrayLike | People,
     *arrays: ArrayLike,
     resamples: int,
     level: float,
@@ -49,10 +53,10 @@ def cluster_bootstrap(
 ) -> Interval:
     """Return `statistic(*arrays)` with the percentile interval from resampling clusters with replacement.
 
-    `clusters` (N,) names the speaker of each row as a string or an integer; each of `arrays` has N rows. A
-    row appears in a resample as often as its cluster was drawn. A resample on which the statistic raises
-    `UndefinedError` or is not finite counts as `undefined`; on the sample itself that is an error. Fewer than
-    two clusters raise `InputError`.
+    `clusters` (N,) names the speaker of each row as a string or an integer, or several in a tuple; each of `arrays`
+    has N rows. A row appears in a resample as often as its cluster was drawn, or as the product of its speakers'
+    draws. A resample on which the statistic raises `UndefinedError` or is not finite counts as `undefined`, and so
+    does one that holds no row; on the sample itself that is an error. Fewer than two clusters raise `InputError`.
 
     >>> from voxbench.metrics.classification import roc_auc
     >>> truth, p = [0, 0, 1, 1], np.array([[0.9, 0.1], [0.4, 0.6], [0.5, 0.5], [0.2, 0.8]])
@@ -60,25 +64,27 @@ def cluster_bootstrap(
     >>> found = cluster_bootstrap(roc_auc, speakers, truth, p, resamples=100, level=0.9, generator=generator)
     >>> found.estimate, found.high, found.clusters, found.undefined
     (0.75, 1.0, 4, 12)
+    >>> heard, draws = [("a", "b"), ("b", "c"), ("a",), ("c",)], np.random.default_rng(1)
+    >>> cluster_bootstrap(np.mean, heard, [1.0, 0.0, 1.0, 0.0], resamples=50, level=0.9, generator=draws).clusters
+    3
     """
-    cluster_N, total = _cluster_indices(clusters)
-    tables = [np.asarray(array) for array in arrays]
+    people, tables = _two_or_more(clusters), [np.asarray(array) for array in arrays]
     for table in tables:
-        if table.shape[:1] != cluster_N.shape:
-            raise InputError(f"clusters has {len(cluster_N)} rows but an array has shape {table.shape}")
+        if table.shape[:1] != people.crowd.shape:
+            raise InputError(f"clusters has {len(people.crowd)} rows but an array has shape {table.shape}")
     estimate = float(statistic(*tables))
-    rows_N = np.arange(len(cluster_N))
+    rows_N = np.arange(len(people.crowd))
     values = []
-    for weights_RK in cluster_weights(total, resamples, generator):
-        for weight_K in weights_RK:
-            drawn = np.repeat(rows_N, weight_K[cluster_N])
-            values.append(_value_or_nan(statistic, [table[drawn] for table in tables]))
-    return percentile_interval(estimate, np.array(values), level, total)
+    for weights_RU in people.weights(cluster_weights(people.total, resamples, generator)):
+        for weight_U in weights_RU:
+            drawn = np.repeat(rows_N, weight_U[people.crowd])
+            values.append(_value_or_nan(statistic, [table[drawn] for table in tables]) if drawn.size else np.nan)
+    return percentile_interval(estimate, np.array(values), level, people.total)
 
 
 def clustered_mean_interval(
     values: ArrayLike,
-    clusters: ArrayLike,
+    clusters: ArrayLike | People,
     *,
     resamples: int,
     level: float,
@@ -86,7 +92,7 @@ def clustered_mean_interval(
 ) -> Interval:
     """Return what `cluster_bootstrap` returns for the mean of `values` (N,), fast.
 
-    Works on one sum and one count per cluster; the same generator state gives the same resamples as the
+    Works on one sum and one count per crowd; the same generator state gives the same resamples as the
     general form. For accuracy pass correct or not as 1 and 0, for a comparison on one test set the difference
     per row.
 
@@ -95,20 +101,21 @@ def clustered_mean_interval(
     >>> found.estimate, round(found.low, 4), round(found.high, 4), found.clusters
     (0.5, 0.1667, 0.8333, 3)
     """
-    cluster_N, total = _cluster_indices(clusters)
-    values_N = finite_numbers(values, "values")
-    if values_N.shape != cluster_N.shape:
-        raise InputError(f"clusters has {len(cluster_N)} rows but values has shape {values_N.shape}")
-    sum_K = np.bincount(cluster_N, weights=values_N, minlength=total)
-    count_K = np.bincount(cluster_N, minlength=total)
-    means = [weights @ sum_K / (weights @ count_K) for weights in cluster_weights(total, resamples, generator)]
-    return percentile_interval(float(values_N.mean()), np.concatenate(means), level, total)
+    people, values_N = _two_or_more(clusters), finite_numbers(values, "values")
+    if values_N.shape != people.crowd.shape:
+        raise InputError(f"clusters has {len(people.crowd)} rows but values has shape {values_N.shape}")
+    sum_U = np.bincount(people.crowd, weights=values_N, minlength=people.crowds)
+    count_U = np.bincount(people.crowd, minlength=people.crowds)
+    parts = people.weights(cluster_weights(people.total, resamples, generator))
+    with np.errstate(invalid="ignore"):
+        means = [part_RU @ sum_U / (part_RU @ count_U) for part_RU in parts]
+    return percentile_interval(float(values_N.mean()), np.concatenate(means), level, people.total)
 
 
 def paired_difference_interval(
     values_a: ArrayLike,
     values_b: ArrayLike,
-    clusters: ArrayLike,
+    clusters: ArrayLike | People,
     *,
     resamples: int,
     level: float,
@@ -154,12 +161,12 @@ def difference_of(statistic: Callable[..., float]) -> Callable[[ArrayLike, Array
     return difference
 
 
-def _cluster_indices(clusters: ArrayLike) -> tuple[NDArray[np.int64], int]:
-    """Return cluster indices (N,) in sorted order of the names, and how many clusters there are."""
-    distinct, cluster_N = cluster_indices(clusters)
-    if len(distinct) < 2:
-        raise InputError(f"an interval over speakers needs at least 2, found only {distinct[0]!s}")
-    return cluster_N, len(distinct)
+def _two_or_more(clusters: ArrayLike | People) -> People:
+    """Return who is heard in each row; fewer than two people are refused."""
+    people = people_of(clusters)
+    if people.total < 2:
+        raise InputError(f"an interval over speakers needs at least 2, found only {people.names[0]!s}")
+    return people
 
 
 def cluster_weights(clusters: int, resamples: int, generator: np.random.Generator) -> Iterator[NDArray[np.int64]]:

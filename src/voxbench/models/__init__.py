@@ -7,7 +7,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from voxbench.models.encoder import TRAINABLE, Encoder, freeze
-from voxbench.models.zoo import ModelSpec, create_model, list_models, model, spec
+from voxbench.models.zoo import ModelSpec, create_model, list_models, min_frames, model, spec
 
 __all__ = [
     "TRAINABLE",
@@ -16,6 +16,7 @@ __all__ = [
     "create_model",
     "freeze",
     "list_models",
+    "min_frames",
     "model",
     "spec",
 ]

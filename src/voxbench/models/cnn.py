@@ -94,7 +94,7 @@ class CnnEncoder(Encoder):
     def __init__(self, network: nn.Module, embedding_dim: int, variant: CnnVariant, settings: CnnSettings) -> None:
         super().__init__(embedding_dim, tuple(f"network.{part}" for part in variant.upper))
         self.network = network
-        self.min_side = variant.min_side
+        self.min_frames = variant.min_side if settings.resize is None else 1
         self.n_features = settings.n_features
         self.resize = settings.resize
 
@@ -106,9 +106,9 @@ class CnnEncoder(Encoder):
         image_B1HW = features_BFT.unsqueeze(-1).movedim(-1, 1)
         if self.resize is not None:
             image_B1HW = functional.interpolate(image_B1HW, (self.resize, self.resize), mode="bilinear", antialias=True)
-        elif features_BFT.shape[2] < self.min_side:
+        elif features_BFT.shape[2] < self.min_frames:
             raise InputError(
-                f"found {features_BFT.shape[2]} frames, expected at least {self.min_side}; "
+                f"found {features_BFT.shape[2]} frames, expected at least {self.min_frames}; "
                 f"use longer recordings or set resize"
             )
         embedding_BD: Tensor = self.network(image_B1HW)

@@ -29,10 +29,12 @@ class Encoder(nn.Module):
     """Map a batch to embeddings `(B, embedding_dim)`, or `(B, T, embedding_dim)` for transcription.
 
     `upper` names the submodules that `freeze(encoder, "upper")` leaves trainable; None says that no weights of this
-    network were ever published, so that none of it is frozen. Where `takes_lengths`, `forward` accepts the number of
-    frames of every clip `(B,)` as a second argument, and what pads a clip does not change its embedding.
+    network were ever published, so that none of it is frozen. `min_frames` is the least T that it can map, of a wave in
+    samples: more than 1 where pools or strides would leave nothing. Where `takes_lengths`, `forward` accepts the number
+    of frames of every clip `(B,)` as a second argument, and what pads a clip does not change its embedding.
     """
 
+    min_frames = 1
     takes_lengths = False
 
     def __init__(self, embedding_dim: int, upper: tuple[str, ...] | None) -> None:

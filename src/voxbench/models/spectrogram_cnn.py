@@ -46,21 +46,25 @@ class SpectrogramCnnEncoder(Encoder):
     def __init__(self, widths: tuple[int, ...], dropouts: int, settings: SpectrogramCnnSettings) -> None:
         super().__init__(embedding_dim=widths[-1], upper=None)
         self.n_features = settings.n_features
-        self.min_side = 1
         for _ in widths:
-            self.min_side = POOL * self.min_side + SPAN - 1
+            self.min_frames = POOL * self.min_frames + SPAN - 1
+        if self.n_features < self.min_frames:
+            raise InputError(
+                f"found {self.n_features} bins, and a network of {len(widths)} blocks needs {self.min_frames} or more: "
+                "choose one of fewer blocks, or a front end of more bins"
+            )
         self.blocks = nn.Sequential()
         for number, (inputs, width) in enumerate(zip((1, *widths), widths, strict=False)):
             layers = [nn.Conv2d(inputs, width, SPAN), nn.BatchNorm2d(width), nn.ReLU(), nn.MaxPool2d(POOL)]
             self.blocks.append(nn.Sequential(*layers, *[nn.Dropout(settings.dropout)][: number < dropouts]))
 
     def forward(self, features_BFT: Tensor) -> Tensor:
-        """Return embeddings `(B, D)`; a batch of another shape, or too small for the pools, raises `InputError`."""
+        """Return embeddings `(B, D)`; a batch of another shape, or too short for the pools, raises `InputError`."""
         require_features(features_BFT, self.n_features)
-        if min(features_BFT.shape[1:]) < self.min_side:
+        if features_BFT.shape[2] < self.min_frames:
             raise InputError(
-                f"found spectrograms of {features_BFT.shape[1]} bins and {features_BFT.shape[2]} frames, expected "
-                f"{self.min_side} of each or more: cut longer crops, or choose a network of fewer blocks"
+                f"found spectrograms of {features_BFT.shape[2]} frames, expected {self.min_frames} or more: cut longer "
+                "crops, or choose a network of fewer blocks"
             )
         maps: Tensor = self.blocks(features_BFT[:, None])
         return maps.mean(dim=(2, 3))

@@ -85,7 +85,7 @@ class WaveCnnEncoder(Encoder):
     def __init__(self, variant: WaveCnnVariant, width: int, stride: int, settings: WaveCnnSettings) -> None:
         widths = [width * 2**number for number in range(len(variant.repeats))]
         super().__init__(embedding_dim=widths[-1], upper=None)
-        self.min_samples = FIRST_SPAN + stride * (POOL ** len(variant.repeats) - 1)
+        self.min_frames = FIRST_SPAN + stride * (POOL ** len(variant.repeats) - 1)
         self.stem = nn.Sequential(nn.Conv1d(1, width, FIRST_SPAN, stride), nn.BatchNorm1d(width), nn.ReLU())
         layer = _block if variant.residual else _convolution
         self.groups = nn.ModuleList()
@@ -95,10 +95,10 @@ class WaveCnnEncoder(Encoder):
 
     def forward(self, wave_B1S: Tensor) -> Tensor:
         """Return embeddings `(B, D)`; a batch of another shape or of too few samples raises `InputError`."""
-        if wave_B1S.ndim != 3 or wave_B1S.shape[1] != 1 or wave_B1S.shape[2] < self.min_samples:
+        if wave_B1S.ndim != 3 or wave_B1S.shape[1] != 1 or wave_B1S.shape[2] < self.min_frames:
             raise InputError(
                 f"found a batch of shape {tuple(wave_B1S.shape)}, "
-                f"expected (batch, 1, {self.min_samples} samples or more)"
+                f"expected (batch, 1, {self.min_frames} samples or more)"
             )
         frames_BWT: Tensor = self.stem(wave_B1S)
         for group in self.groups:

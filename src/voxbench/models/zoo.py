@@ -12,6 +12,8 @@ from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+import torch
+
 from voxbench.models.encoder import Encoder
 from voxbench.registry import Registry, closest
 from voxbench.schema import InputError, InputKind
@@ -91,3 +93,12 @@ def create_model(name: str, **overrides: object) -> Encoder:
             f"unknown setting {unknown[0]!r}{closest(unknown[0], known)}; {name!r} takes: {', '.join(known)}"
         )
     return chosen.build(replace(chosen.published, **overrides))
+
+
+def min_frames(name: str, **overrides: object) -> int:
+    """Return the least length of a crop that model `name` can map, in frames, or in samples of a wave.
+
+    The network says so itself: it is built without memory for weights, in milliseconds. Raises as `create_model` does.
+    """
+    with torch.device("meta"):
+        return create_model(name, **overrides).min_frames

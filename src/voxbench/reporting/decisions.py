@@ -9,13 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from voxbench.evaluation.decisions import Decision, detection_scores, read_decision, seconds_of, undecidable
 from voxbench.evaluation.records import Decided, Measured
 from voxbench.metrics import UndefinedError
 from voxbench.metrics.bayes import min_cllr
 from voxbench.metrics.inputs import Floats
-from voxbench.metrics.trial_bootstrap import Trials, trials_of, weighted_values
+from voxbench.metrics.joint_clusters import People, people_of
+from voxbench.metrics.trial_bootstrap import Trials, weighted_values
 from voxbench.metrics.uncertainty import cluster_weights, percentile_interval
 from voxbench.metrics.weighted_detection import (
     WeightedMetric,
@@ -94,24 +96,29 @@ def _measured(
     functions: Mapping[str, WeightedMetric], scores: Floats, scored: Scored, bound: Bootstrap
 ) -> dict[str, Measured]:
     """Return each metric with its interval over speakers, all on the same resamples, whatever the scores."""
-    trials, settings = trials_of(scores, scored.truth, scored.speakers, scored.speakers), bound.settings
-    speakers, metrics = len(trials.speakers), list(functions.values())
-    values_M = weighted_values(metrics, trials, [np.ones((1, speakers))])[:, 0]
+    people, settings, metrics = people_of(scored.speakers), bound.settings, list(functions.values())
+    # Whoever is heard in a row stands on both of its sides, so that the row comes as often as they do.
+    trials = Trials(scores, scored.truth == 1, people.crowd, people.crowd, np.arange(people.crowds))
+    values_M = weighted_values(metrics, trials, [np.ones((1, people.crowds))])[:, 0]
     drawn_MR = np.empty((len(metrics), 0))
-    if speakers > 1:
+    if people.total > 1:
         draws = generator(settings.seed, "report", bound.benchmark, "decision")
-        drawn_MR = weighted_values(metrics, trials, cluster_weights(speakers, settings.resamples, draws))
+        parts = cluster_weights(people.total, settings.resamples, draws)
+        drawn_MR = weighted_values(metrics, trials, people.weights(parts))
     return {
-        name: _bounded(name, float(value), drawn_R, settings.level, trials)
+        name: _bounded(name, float(value), drawn_R, settings.level, (trials.is_target, people))
         for name, value, drawn_R in zip(functions, values_M, drawn_MR, strict=True)
     }
 
 
-def _bounded(name: str, value: float, drawn_R: Floats, level: float, trials: Trials) -> Measured:
+def _bounded(
+    name: str, value: float, drawn_R: Floats, level: float, about: tuple[NDArray[np.bool_], People]
+) -> Measured:
     """Return a metric with its interval from the values (R,) of the resamples, or the reason of what is missing."""
-    targets, speakers = int(trials.is_target.sum()), len(trials.speakers)
+    is_target_N, speakers = about[0], about[1].total
+    targets = int(is_target_N.sum())
     if not np.isfinite(value):
-        found = f"found {targets} of the positive class and {len(trials.scores) - targets} of the other"
+        found = f"found {targets} of the positive class and {len(is_target_N) - targets} of the other"
         return Measured(name, None, None, f"a class that it needs has no test clip: {found}")
     if not drawn_R.size:
         return Measured(name, value, None, f"an interval over speakers needs at least 2, found {speakers}")

@@ -37,6 +37,7 @@ from voxbench.reporting.published import published_figures
 from voxbench.reporting.quantities import NARROW_SPACE, count, counted
 from voxbench.reporting.scored import AUC, Bootstrap, Bounded, Scored, people
 from voxbench.reporting.trial_findings import Compared, bootstrap_of, compared_of
+from voxbench.reporting.trials import timed
 from voxbench.schema import Split
 from voxbench.tasks import Task
 
@@ -53,7 +54,8 @@ class Evidence:
     `decisions` is what the stored decision of the network that is best on validation does on the test rows; None for a
     task without thresholds. `groups` are the errors of the network that is best on validation, by groups of speakers
     (`voxbench.reporting.groups`). `variants` holds a row for each variant and model, compared with the unchanged runs,
-    `variant_runs` each of their runs with every metric; both are as `voxbench ablate` writes them.
+    `variant_runs` each of their runs with every metric; both are as `voxbench ablate` writes them. `trials` are the
+    study's, with their time (`voxbench.reporting.trials`).
     `selected_by` is the metric of the study, `inherited` its name where the finalists are those of another task or
     corpus. `published` are figures of others (`voxbench.reporting.published`). `compared` is what only a task of
     pairs has; its rows are trials, and its groups stand there.
@@ -251,7 +253,7 @@ def gather(question: Question, sources: Sources, settings: Report) -> Evidence:
         decisions=decisions,
         groups=NO_GROUPS if task.pairs else group_errors(validated.tuned, settings, question.name),
         tests=read_table(sources.repeat / "significance.csv"),
-        trials=read_table(sources.select / "trials.csv"),
+        trials=timed(read_table(sources.select / "trials.csv"), read_table(sources.seconds / "epochs.csv")),
         variants=_variants(sources.ablate, "comparison.csv"),
         variant_runs=_variants(sources.ablate, "variants.csv"),
         published=published_figures(question.reader, account.languages, task.name),

@@ -45,10 +45,14 @@ class Question:
 
 @dataclass(frozen=True)
 class Sources:
-    """Where the stages wrote what they know of one benchmark; `ablate` is None where it has no variants."""
+    """Where the stages wrote what they know of one benchmark; `ablate` is None where it has no variants.
+
+    `select` and `seconds` belong to the study that chose the finalists.
+    """
 
     prepared: Path
     select: Path
+    seconds: Path
     repeat: Path
     ablate: Path | None
     models: Path

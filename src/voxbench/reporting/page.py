@@ -19,6 +19,7 @@ from voxbench.reporting.figures_cross import cross_figures
 from voxbench.reporting.quantities import counted, p_equation, quantity, visible
 from voxbench.reporting.table import Table
 from voxbench.reporting.tables import significance_table, trials_table
+from voxbench.reporting.tables_costs import costs_table
 from voxbench.reporting.tables_counts import counts_table
 from voxbench.reporting.tables_data import excluded_table, funnel_rows, leakage_words, splits_table
 from voxbench.reporting.tables_decisions import decision_tables
@@ -62,6 +63,7 @@ class Chapter:
     classes: Table
     counts: Table
     trials: Table | None
+    costs: Table | None
     inherited: str | None
     splits: Table
     excluded: Table
@@ -134,6 +136,7 @@ def chapter(evidence: Evidence, *, with_trials: bool) -> Chapter:
         classes=classes_table(evidence),
         counts=counts_table(evidence),
         trials=trials_table(evidence) if with_trials else None,
+        costs=costs_table(evidence) if with_trials else None,
         inherited=evidence.inherited,
         splits=splits_table(account, evidence.task.unit),
         excluded=excluded_table(account),

@@ -1,4 +1,4 @@
-"""Probes: what can be said of a voice from the silence, the duration or the channel of its recording alone.
+"""Probes: what can be said of a voice from the silence, duration, channel or energy of its recording alone.
 
 A network that is no better than a probe may have learnt a shortcut of its corpus instead of a voice: in ASVspoof 2019
 silence goes with being bona fide (Mueller et al., 2021, arXiv 2106.12914). A probe is a linear model of a few numbers
@@ -6,7 +6,8 @@ of the manifest (`voxbench.audio.traces`): logistic regression for classes, ridg
 to the training rows, as a network is. What is linear in no number, such as "neither long nor short", it cannot find.
 
 What a probe knows is not free of the voice: the length of a given sentence is the rate of speech, and where nobody
-pauses the quietest frames hold some voice. A probe that does well is a reason to look, not a proof.
+pauses the quietest frames hold some voice. Energy is the baseline of counting, where it is no shortcut: two who talk
+pause less often than one. A probe that does well is a reason to look, not a proof.
 
 Shape letters: M training rows, N test rows, X numbers of a recording, C classes.
 """
@@ -40,12 +41,14 @@ CLUES = {
     ),
     "duration": ("source_seconds", "kept_seconds"),
     "channel": ("source_rate_hz", "bandwidth_hz", "peak_dbfs", "clipped_fraction", "dc_offset", *_QUIET),
+    "energy": ("frame_level_sd_db", "frame_power_sd", "loudest_frame_db", "weak_fraction", "faint_fraction"),
 }
 """The columns of the manifest that each probe knows."""
 KNOWS = {
     "silence": "the silence at both ends, pauses, and the level and spectrum of the quietest frames",
     "duration": "the length with and without silence",
     "channel": "sample rate, bandwidth, peak, clipping, offset, and the spectrum of the quietest frames",
+    "energy": "how power is spread over frames of 10 ms: how much it varies, the loudest, and how many are weak",
 }
 MOST_STEPS = 1000
 SETTLED = 1e-8

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from voxbench.config import Report
-from voxbench.metrics import Interval, Metric, difference_of, measure, metrics_of
-from voxbench.metrics.joint_clusters import joint_cluster_bootstrap
+from voxbench.metrics import Interval, Metric, cluster_bootstrap, difference_of, measure, metrics_of
+from voxbench.metrics.joint_clusters import heard, people_of
 from voxbench.schema import InputError, Split
 from voxbench.seeding import generator
 from voxbench.tasks import Task
@@ -47,9 +47,8 @@ class Scored:
 
     @property
     def speakers(self) -> np.ndarray:
-        """Return the speaker of each row (N,)."""
-        speakers: np.ndarray = self.rows["speaker"].to_numpy()
-        return speakers
+        """Return who is heard in each row (N,): a name, or, where any row has several, a tuple of names."""
+        return heard(self.rows)
 
     @property
     def predicted(self) -> np.ndarray:
@@ -66,20 +65,9 @@ class Scored:
         return errors
 
 
-def members_of(rows: pd.DataFrame) -> list[tuple[str, ...]]:
-    """Return who is heard in each row: its `speakers` where it has several, or its `speaker`."""
-    if "speakers" not in rows:
-        return [(name,) for name in rows["speaker"]]
-    several = rows["speakers"].notna()
-    return [
-        tuple(names) if there else (name,)
-        for name, names, there in zip(rows["speaker"], rows["speakers"], several, strict=True)
-    ]
-
-
 def people(rows: pd.DataFrame) -> int:
     """Return how many people are heard in some rows."""
-    return len({name for names in members_of(rows) for name in names})
+    return people_of(heard(rows)).total if len(rows) else 0
 
 
 def score(task: Task, truth: np.ndarray, scores: np.ndarray, rows: pd.DataFrame) -> Scored:
@@ -161,9 +149,9 @@ class Bootstrap:
         purpose: tuple[str, ...],
     ) -> Bounded:
         try:
-            interval = joint_cluster_bootstrap(
+            interval = cluster_bootstrap(
                 statistic,
-                members_of(scored.rows),
+                scored.speakers,
                 scored.truth,
                 *scores,
                 resamples=self.settings.resamples,

@@ -10,6 +10,7 @@ import numpy as np
 
 from voxbench.evaluation.records import Measured, Origin, ScoreRows
 from voxbench.metrics import METRICS, Interval
+from voxbench.metrics.joint_clusters import people_of
 from voxbench.reporting.quantities import DASH, Quantity, count, counted, quantity, visible
 from voxbench.schema import ScoreKind
 
@@ -44,7 +45,7 @@ def size(scored: ScoreRows) -> int:
 
 def speakers(scored: ScoreRows) -> int:
     """Return how many speakers there are on any side; 0 where nobody says."""
-    return len(np.unique(np.concatenate(scored.speakers))) if scored.speakers else 0
+    return len({name for side in scored.speakers for name in people_of(side).names.tolist()})
 
 
 def clustered(scored: ScoreRows) -> str:

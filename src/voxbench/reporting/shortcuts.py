@@ -1,4 +1,4 @@
-"""What the probes say, in words: is the network better than they are, and can labels be told without a voice?"""
+"""What the probes say, in words: is the network better than they are, and can labels be told from less than a voice?"""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def against_probes(evidence: Evidence) -> tuple[str, ...]:
         return ()
     chosen, interval = evidence.validated.model, evidence.probe_gain.interval
     others = len(evidence.probes.found)
-    which = f"Of {others} probes that never hear the voice, the" if others > 1 else "The"
+    which = f"Of {others} probes, which know a few numbers of a recording, the" if others > 1 else "The"
     comes = "comes closest with" if others > 1 else "gets"
     text = f"{which} {closest.name} {comes} {_value(evidence, closest)}"
     if interval is None:
@@ -41,15 +41,15 @@ def not_shown(evidence: Evidence) -> str:
 
 
 def leaks(evidence: Evidence) -> list[str]:
-    """Warn of every probe that is better than chance: it tells labels without hearing a voice."""
+    """Warn of every probe that is better than chance: it tells labels from a few numbers."""
     shown, chance, warnings = quantity(evidence.metric.name, evidence.clips), evidence.baselines[0], []
     for probe in evidence.probes.found:
         if (interval := probe.over_chance.interval) is not None and probe.finds:
             warnings.append(
-                f"Labels can be told without the voice: the {probe.name} gets {_value(evidence, probe)}, better than "
-                f"the {chance.name} by {shown.number(interval.estimate)}{shown.step} ({evidence.level} interval over "
-                f"speakers {shown.number(interval.low)} to {shown.number(interval.high)}). A network may have learnt "
-                f"the {_clue(probe)} of these recordings."
+                f"Labels can be told from the {_clue(probe)} alone: the {probe.name} gets {_value(evidence, probe)}, "
+                f"better than the {chance.name} by {shown.number(interval.estimate)}{shown.step} ({evidence.level} "
+                f"interval over speakers {shown.number(interval.low)} to {shown.number(interval.high)}). A network "
+                f"may have learnt the {_clue(probe)} of these recordings."
             )
     return warnings
 

@@ -62,6 +62,7 @@ def trials_table(evidence: Evidence) -> Table:
     clips = evidence.validated_on
     shown = quantity(evidence.selected_by.name, clips)
     known = {"family", "trial", "model", "state", "parameters", "multiply_adds", "epochs", "initial"}
+    known |= {"seconds_per_epoch", "workers"}
     settings = [name for name in evidence.trials if name not in known and not name.startswith("valid_")]
     words = ["model", "family", "state", *(["initial"] if "initial" in evidence.trials else [])]
     order = ["family", column, "valid_loss"]

@@ -66,7 +66,7 @@ def _probe_words(evidence: Evidence) -> str:
     if not evidence.probes.found:
         return ""
     each = "; ".join(f"the {probe.name} {probe.says}" for probe in evidence.probes.found)
-    return f" A probe is a linear model that is fitted to the training rows and never hears the voice: {each}."
+    return f" A probe is a linear model that is fitted to the training rows and knows a few numbers alone: {each}."
 
 
 def trial_notes(evidence: Evidence) -> list[str]:

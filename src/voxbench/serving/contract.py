@@ -6,6 +6,9 @@ and never a crash that would take the other clips of the request with it.
 `label` is the most probable class, or the estimate. `decision` is the class that the stored `threshold` of `policy`
 accepts by the calibrated log-likelihood ratio `llr`; the two can differ. A model whose decision could not be fitted
 says why in `undecided`, and a task without thresholds has none of the five.
+
+A task that counts has two more for each thing it counts: `people` is the number that the label says, `expected_people`
+the mean of the numbers by their probabilities. FFM says 2 `women`, 1 `men` and 3 `people`.
 """
 
 from __future__ import annotations
@@ -24,7 +27,8 @@ from mlflow.types import ColSpec, DataType, Schema
 from voxbench.evaluation.decisions import NO_VERDICT
 from voxbench.schema import AudioError
 from voxbench.seeding import generator
-from voxbench.serving.predictor import Prediction
+from voxbench.serving.predictor import Prediction, count_columns
+from voxbench.tasks import Task
 
 INPUT = "audio"
 MAGIC = (
@@ -66,19 +70,23 @@ def audio_bytes(cell: object) -> bytes:
 def answer_row(prediction: Prediction) -> dict[str, object]:
     """Return the answer for a clip that was judged."""
     quality = {name: getattr(prediction, name) for name in QUALITY}
-    return {"label": prediction.label, **prediction.scores, **asdict(prediction.verdict), **quality, "error": None}
+    judged = prediction.scores | prediction.counts | asdict(prediction.verdict)
+    return {"label": prediction.label, **judged, **quality, "error": None}
 
 
-def error_row(error: AudioError, score_columns: list[str]) -> dict[str, object]:
+def error_row(error: AudioError, task: Task) -> dict[str, object]:
     """Return the answer for a clip that was not."""
-    nothing = dict.fromkeys(score_columns) | asdict(NO_VERDICT) | dict.fromkeys(QUALITY)
-    return {"label": None, **nothing, "error": str(error)}
+    return dict.fromkeys(_columns(task)) | {"error": str(error)}
 
 
-def signature(score_columns: list[str]) -> ModelSignature:
-    """Return the MLflow signature of a model with these score columns; every column of an answer may be null."""
-    columns = ("label", *score_columns, *asdict(NO_VERDICT), *QUALITY, "error")
-    kinds = {name: DataType.string if name in WORDS else DataType.double for name in columns}
+def _columns(task: Task) -> list[str]:
+    return ["label", *task.score_columns, *count_columns(task), *asdict(NO_VERDICT), *QUALITY, "error"]
+
+
+def signature(task: Task) -> ModelSignature:
+    """Return the MLflow signature of a model of a task; every column of an answer may be null."""
+    special = dict.fromkeys(WORDS, DataType.string) | dict.fromkeys(task.counts, DataType.long)
+    kinds = {name: special.get(name, DataType.double) for name in _columns(task)}
     outputs = Schema([ColSpec(kind, name, required=False) for name, kind in kinds.items()])
     return ModelSignature(inputs=Schema([ColSpec(DataType.binary, INPUT)]), outputs=outputs)
 

@@ -11,18 +11,38 @@ import numpy as np
 from voxbench.evaluation.decisions import NO_VERDICT, Verdict, detection_scores, read_decision, undecidable
 from voxbench.schema import InputError
 from voxbench.serving.listening import Listener
+from voxbench.tasks import Task
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Scores by column of the score table, what is known of the recording's quality, and what the scores decide."""
+    """Scores by column of the score table, what is known of the recording's quality, and what the scores decide.
+
+    `counts` holds, by name of `count_columns`, the numbers that the label says and the expected ones.
+    """
 
     label: str
     scores: dict[str, float]
+    counts: dict[str, float]
     source_seconds: float
     kept_seconds: float
     clipped_fraction: float
     verdict: Verdict
+
+
+def count_columns(task: Task) -> list[str]:
+    """Return the names of what an answer counts: `women` and `expected_women`, and so on; none for most tasks."""
+    return [name for kind in task.counts for name in (kind, f"expected_{kind}")]
+
+
+def _counts(task: Task, scores: Mapping[str, float]) -> dict[str, float]:
+    """Return the numbers in the class that the task answers, and the mean numbers by the classes' probabilities."""
+    found: dict[str, float] = {}
+    for kind, numbers in task.counts.items():
+        pairs = zip(task.score_columns, numbers, strict=True)
+        found[kind] = numbers[task.classes.index(task.answer(scores))]
+        found[f"expected_{kind}"] = sum(scores[name] * number for name, number in pairs)
+    return found
 
 
 class Predictor:
@@ -46,6 +66,7 @@ class Predictor:
         return Prediction(
             label=self.task.answer(scores),
             scores=scores,
+            counts=_counts(self.task, scores),
             source_seconds=heard.source_seconds,
             kept_seconds=heard.kept_seconds,
             clipped_fraction=heard.clipped_fraction,

@@ -32,7 +32,7 @@ class VoiceModel(PythonModel):
         try:
             return answer_row(self.predictor(audio_bytes(cell)))
         except AudioError as error:
-            return error_row(error, list(self.predictor.task.score_columns))
+            return error_row(error, self.predictor.task)
 
 
 set_model(VoiceModel())

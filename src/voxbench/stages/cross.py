@@ -21,6 +21,7 @@ from voxbench.artifacts import read_json
 from voxbench.audio import read_bytes
 from voxbench.config import Report
 from voxbench.metrics import METRICS, cluster_bootstrap
+from voxbench.metrics.joint_clusters import heard, people_of
 from voxbench.progress import Progress
 from voxbench.schema import AGE_GROUPS, GENDERS, AudioError, InputError, Split, age_group
 from voxbench.seeding import generator
@@ -65,7 +66,11 @@ def cross(workspace: Workspace) -> None:
             cells.append(cell)
             progress.advance(f"{cell.benchmark} on {cell.corpus}: {len(cell.rows)} recordings")
     folder.mkdir(parents=True, exist_ok=True)
-    tables = [cell.rows.assign(benchmark=cell.benchmark, corpus=cell.corpus) for cell in cells if len(cell.rows)]
+    tables = [
+        cell.rows.drop(columns="speakers").assign(benchmark=cell.benchmark, corpus=cell.corpus)
+        for cell in cells
+        if len(cell.rows)
+    ]
     if not tables:
         raise InputError(
             "no benchmark can be crossed: none is of gender or age, or no corpus has a test recording left"
@@ -92,7 +97,7 @@ def test(workspace: Workspace, benchmark: str, corpus: str) -> Cell:
     label = LABELS[task.subject]
     manifest = pd.read_parquet(workspace.prepared(corpus) / "manifest.parquet")
     rows = manifest[(manifest["split"] == Split.TEST) & manifest[label].notna()].reset_index(drop=True)
-    columns = ["id", "speaker", "gender", "age_group", "age_years"]
+    columns = ["id", "speaker", "speakers", "gender", "age_group", "age_years"]
     if heard := _heard(workspace, row.corpus, corpus, rows):
         return Cell(benchmark, task, folder.name, row.corpus, corpus, rows[columns].iloc[:0], None, heard)
     predictor = Predictor(folder)
@@ -154,7 +159,7 @@ def _measure(cell: Cell, settings: Report) -> Iterator[dict[str, Any]]:
         "trained_on": cell.trained_on,
         "corpus": cell.corpus,
         "clips": len(judged),
-        "speakers": judged["speaker"].nunique(),
+        "speakers": people_of(heard(judged)).total if len(judged) else 0,
     }
     about |= {"excluded": int(lost.sum()), "note": cell.note}
     if judged.empty:
@@ -184,7 +189,7 @@ def _bounds(
     try:
         found = cluster_bootstrap(
             function,
-            rows["speaker"].to_numpy(),
+            heard(rows),
             *columns,
             resamples=settings.resamples,
             level=settings.level,

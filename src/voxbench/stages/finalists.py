@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import count
 from typing import Any
 
 from voxbench.artifacts import read_json
 from voxbench.config import Benchmark, Learning, Searching, Study, Training
 from voxbench.features.augmentation import check
+from voxbench.features.dataset import frames_of
 from voxbench.metrics import METRICS, metrics_of
-from voxbench.models import spec
+from voxbench.models import min_frames, spec
 from voxbench.registry import closest
 from voxbench.schema import InputError, InputKind
 from voxbench.stages.workspace import Workspace
@@ -44,9 +46,9 @@ def check_learning(
 ) -> None:
     """Refuse, before anything is trained, what cannot work with the row's task and corpus.
 
-    That is a metric of another kind of score or of classes in order, a balance without classes, and augmentation
-    beyond the audio's rate or of features that a network on waves does not see. `models` are those that will be
-    trained, None for the row's own.
+    That is a metric of another kind of score or of classes in order, a balance without classes, augmentation beyond the
+    audio's rate or of features that a network on waves does not see, and crops that a network's pools leave nothing of.
+    `models` are those that will be trained, None for the row's own.
     """
     task, metric = row.task, row.metric
     sample_rate_hz = workspace.params.corpus(row.corpus).cleaning.sample_rate_hz
@@ -70,6 +72,7 @@ def check_learning(
         )
     if training.balance != "none" and not tasks[task].classes:
         raise InputError(f"training.balance is {training.balance!r}, but task {task!r} has no classes: set it to none")
+    _check_crops(workspace, row, training, models)
 
 
 def check_pairs(workspace: Workspace, row: Benchmark | Study, learning: Learning | Searching) -> None:
@@ -103,6 +106,28 @@ def _check_masks(training: Training, models: Sequence[str]) -> None:
         raise InputError(
             f"training.augmentation has mask_seconds or mask_fraction, which hide stripes of features, but {waves[0]} "
             "reads the wave: set both to null, or leave the networks on waves out"
+        )
+
+
+def _check_crops(workspace: Workspace, row: Benchmark | Study, training: Training, models: Sequence[str]) -> None:
+    """Refuse crops that are too short for a network, all of them in one line."""
+    about = read_json(source(workspace, row.task, row.corpus, SPLIT).features / "features.json")
+    corpus = workspace.params.corpus(row.corpus)
+    hop_ms, rate_hz = corpus.features.hop_ms, corpus.cleaning.sample_rate_hz
+    found, needed = [], 0.0
+    for model in dict.fromkeys(models):
+        kind, own = spec(model).input_kind, {"resize": training.resize}
+        own |= {"n_features": about[kind]["bins"]}
+        least = min_frames(model, **{name: value for name, value in own.items() if name in spec(model).accepts})
+        if (frames := frames_of(kind, training.crop_seconds, hop_ms, rate_hz)) < least:
+            noun = "samples" if kind is InputKind.WAVE else "frames"
+            found.append(f"{model} ({least:,} {noun}, not {frames:,})")
+            longer = (millis / 1000 for millis in count(math.ceil(training.crop_seconds * 1000)))
+            needed = max(needed, next(each for each in longer if frames_of(kind, each, hop_ms, rate_hz) >= least))
+    if found:
+        raise InputError(
+            f"crops of training.crop_seconds {training.crop_seconds:g} are too short for {', '.join(found)}: set it to "
+            f"{needed:g} or more, or leave the network{'s' if len(found) > 1 else ''} out"
         )
 
 

@@ -24,6 +24,7 @@ from voxbench.evaluation.decisions import (
 )
 from voxbench.metrics import METRICS
 from voxbench.metrics.bayes import cllr, min_cllr
+from voxbench.metrics.joint_clusters import heard
 from voxbench.progress import Progress
 from voxbench.schema import Split
 from voxbench.serving import contract, pair_contract
@@ -100,10 +101,11 @@ def decide(workspace: Workspace, name: str, finished: Finished) -> dict[str, str
     scores, labels = detection_scores(task.score_kind, score_values(task, rows)), rows["truth"].to_numpy()
     manifest = workspace.prepared(benchmark.corpus) / "manifest.parquet"
     sides = [rows[column] for column in (("enroll", "test") if task.pairs else ("id",))]
-    heard = [seconds_of(manifest, ids, settings.calibration) for ids in sides]
+    lasting = [seconds_of(manifest, ids, settings.calibration) for ids in sides]
     # The shorter recording limits what a trial can say.
-    seconds = None if heard[0] is None else np.min(np.array(heard), axis=0)
-    people = pd.concat([rows[f"{each.name}_speaker"] for each in sides]) if task.pairs else rows["speaker"]
+    seconds = None if lasting[0] is None else np.min(np.array(lasting), axis=0)
+    about = pd.read_parquet(manifest, columns=["id", "speaker", "speakers"]).set_index("id")
+    people = np.concatenate([heard(about.loc[ids]) for ids in sides])
     negative, positive = task.classes
     decision = fit_decision(settings, (negative, positive), scores, labels, people, seconds)
     write_decision(folder, decision)
@@ -174,6 +176,6 @@ def _served(workspace: Workspace, name: str) -> Served:
     return Served(
         script=Path(contract.__file__).with_name("pyfunc_model.py"),
         package=Path(voxbench.__file__).parent,
-        signature=contract.signature(list(tasks[benchmark.task].score_columns)),
+        signature=contract.signature(tasks[benchmark.task]),
         example=contract.example(2 * cleaning.min_seconds, cleaning.sample_rate_hz),
     )

@@ -9,8 +9,13 @@ The manifest is that of mixtures on disk after the prepare stage, so that tasks 
 them stand `recordings`, the source's ids. The split is the source's; `split_utterance` deals the mixtures anew, people
 on both sides, for comparison only.
 
-Every mixture is made once here, in parallel, for its hash and its scale: what cannot be mixed stops this stage, not a
-training run. `repeated` in `funnel.json` says how many are equal to one before.
+Every mixture is made once here, in parallel, for its hash, its scale and its traces (`voxbench.audio.traces`): what
+cannot be mixed stops this stage, not a training run. `repeated` in `funnel.json` says how many are equal to one before.
+
+A recording's traces are those of the file that was found. A mixture never was a file: its traces are of the derived
+wave, after cleaning, which has mean 0 and deviation 1. So levels are relative to the mixture's own, `dc_offset` is the
+rounding of int16, and `clipped_fraction` is 0, for there is no full scale that a sample could reach. Where the source
+is prepared with `silence_q` 0 no frame counts as silent; weak and faint frames are told all the same.
 """
 
 from __future__ import annotations
@@ -19,14 +24,16 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from voxbench.artifacts import digest, package_digest, write_json
+from voxbench.audio.traces import TRACES, trace
 from voxbench.config import Mixture, Splitting
 from voxbench.corpora.exclusions import Exclusions
 from voxbench.corpora.integrity import certify
@@ -35,7 +42,7 @@ from voxbench.corpora.mixture_plan import JOINT, Mixing, plan_mixtures
 from voxbench.corpora.mixtures import DERIVED
 from voxbench.corpora.splitting import assign_splits
 from voxbench.features.mixed import Origin, Parts, blend, fingerprint, write_mixed_shard
-from voxbench.features.store import RaggedStore, read_notes
+from voxbench.features.store import RaggedStore, dequantize, read_notes
 from voxbench.progress import Progress
 from voxbench.schema import GENDERS, AudioError, InputError, Split
 from voxbench.stages.workspace import Workspace
@@ -48,7 +55,15 @@ OWN = [
     ("split_utterance", pa.string()),
 ]
 UNLABELLED, TOO_SHORT = "sex_unknown", "too_short"
-Made = tuple[str, float, int]
+
+
+class Made(NamedTuple):
+    """What making a mixture tells: the hash of its samples, their scale and number, and its `TRACES` in their order."""
+
+    sha256: str
+    scale: float
+    samples: int
+    traces: NDArray[np.float64]
 
 
 def mix(workspace: Workspace, name: str) -> None:
@@ -58,7 +73,8 @@ def mix(workspace: Workspace, name: str) -> None:
     if not (source / "manifest.parquet").is_file():
         place = source.relative_to(workspace.root)
         raise InputError(f"no {place}/manifest.parquet: run `dvc repro prepare@{settings.corpus}` first")
-    rate_hz = workspace.params.corpus(settings.corpus).cleaning.sample_rate_hz
+    cleaning = workspace.params.corpus(settings.corpus).cleaning
+    rate_hz = cleaning.sample_rate_hz
     with Exclusions(folder / "excluded-sources.csv") as excluded:
         found, sources = read_sources(source, settings, rate_hz, excluded)
     plan = plan_mixtures(sources, mixing(settings))
@@ -69,7 +85,9 @@ def mix(workspace: Workspace, name: str) -> None:
     # A manifest vouches for the shards beside it, so it goes before they change.
     for stale in {folder / "manifest.parquet", *folder.glob("shard-*")} - set(paths):
         stale.unlink(missing_ok=True)
-    pieces = ((_parts(chunk, rate_hz), origin, path) for chunk, path in zip(chunks, paths, strict=True))
+    pieces = (
+        (_parts(chunk, rate_hz), origin, cleaning.silence_q, path) for chunk, path in zip(chunks, paths, strict=True)
+    )
     made: list[Made] = []
     with Progress(f"mix {name}", len(plan)) as progress:
         for finished in spread(mix_shard, pieces, parallel):
@@ -150,39 +168,47 @@ def _id(path: str) -> str:
     return path.rpartition(".")[0]
 
 
-def mix_shard(rows: Sequence[Parts], origin: Origin, path: Path) -> list[Made]:
-    """Make one shard's mixtures and return hash, scale and samples of each; runs in a worker process."""
+def mix_shard(rows: Sequence[Parts], origin: Origin, silence_q: float, path: Path) -> list[Made]:
+    """Make one shard's mixtures and return what that tells of each; runs in a worker process.
+
+    Frames below `silence_q` deviations are silent to the traces; it is the source's, and so in its fingerprint.
+    """
     key = digest([package_digest(CODE), asdict(origin), [asdict(row) for row in rows]])
     notes = read_notes(path)
     if notes.get("key") != key:
         source = RaggedStore(path.parent.parent / origin.source)
-        notes = {"key": key, "made": [_make(row, origin, source) for row in rows]}
-        write_mixed_shard(path, rows, [scale for _, scale, _ in notes["made"]], origin, notes)
-    return [(str(sha256), float(scale), int(samples)) for sha256, scale, samples in notes["made"]]
+        notes = {"key": key, "made": [_make(row, origin, silence_q, source) for row in rows]}
+        write_mixed_shard(path, rows, [scale for _, scale, _, _ in notes["made"]], origin, notes)
+    return [Made(sha256, scale, samples, np.array(traces)) for sha256, scale, samples, traces in notes["made"]]
 
 
-def _make(row: Parts, origin: Origin, source: RaggedStore) -> Made:
+def _make(row: Parts, origin: Origin, silence_q: float, source: RaggedStore) -> tuple[str, float, int, list[float]]:
+    """Return the fields of `Made` as JSON has them."""
     try:
         samples_S, scale = blend(row, origin, source)
     except AudioError as error:
         raise InputError(f"mixture {row.id!r} of corpus {origin.source!r} cannot be made: {error}") from error
-    return hashlib.sha256(samples_S.tobytes()).hexdigest(), scale, samples_S.size
+    wave_S = dequantize(samples_S, scale)
+    traces = trace(wave_S, origin.sample_rate_hz, silence_q, float(np.abs(wave_S).max()))
+    return hashlib.sha256(samples_S.tobytes()).hexdigest(), float(scale), samples_S.size, list(traces.values())
 
 
 def describe(plan: pd.DataFrame, made: Sequence[Made], rate_hz: int) -> pd.DataFrame:
     """Return the manifest's rows, but for the leaky split: what every manifest holds, absent facts None, and `OWN`."""
     rows = pd.DataFrame({name: pd.Series([None] * len(plan), dtype=object) for name, _ in COLUMNS})
-    seconds = np.array([samples for _, _, samples in made]) / rate_hz
+    seconds = np.array([each.samples for each in made]) / rate_hz
     sexes = plan["sexes"]
     return rows.assign(
+        **dict(zip(TRACES, np.stack([each.traces for each in made], axis=1), strict=True)),
         id=plan["path"].map(_id),
         speaker=plan["sources"],
         split=plan["split"],
         speakers=plan["sources"].str.split(JOINT, regex=False),
-        audio_sha256=[sha256 for sha256, _, _ in made],
+        audio_sha256=[each.sha256 for each in made],
         source_rate_hz=rate_hz,
         source_seconds=seconds,
         kept_seconds=seconds,
+        clipped_fraction=0.0,
         extra_sexes=sexes,
         extra_F=sexes.str.count("F").astype(str),
         extra_M=sexes.str.count("M").astype(str),

@@ -188,13 +188,15 @@ def account(rows: Path, census: Census, excluded: Exclusions, corpus: Corpus, ou
     keep = ~manifest.index.isin(copies.index)
     manifest = manifest[keep]
     labelled, seconds = count_labels(rows, keep, LABELS)
+    together = manifest["speakers"].notna()
+    people = manifest["speakers"].where(together, manifest["speaker"]).explode().nunique()
     funnel = {
         "outside_subset": outside,
         "found": census.found,
         "kept": len(manifest),
         "excluded": dict(sorted(excluded.reasons.items())),
         "labelled": labelled,
-        "speakers": int(manifest["speaker"].nunique()),
+        "speakers": int(people),
         "hours": round(seconds / 3600, 4),
         "licence": corpus.licence,
     }

@@ -52,6 +52,7 @@ def gather_benchmark(workspace: Workspace, name: str) -> Evidence:
     sources = Sources(
         prepared=workspace.prepared(row.corpus),
         select=workspace.results(row.select_from, "select"),
+        seconds=workspace.results(row.select_from, "seconds"),
         repeat=workspace.results(name, "repeat"),
         ablate=workspace.results(name, "ablate") if row.variants else None,
         models=workspace.models(name),

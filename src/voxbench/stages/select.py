@@ -2,16 +2,20 @@
 
 Outputs in `results/STUDY/select`: one folder for each trial, `trials.csv`, and `selection.json`, which holds the
 finalists and the features' digest, and nothing that changes when the winners do not.
+
+Beside it, in `results/STUDY/seconds`, how long epochs took: a file for each trial and, of all, `epochs.csv`. These
+differ between equal runs, so they are an output of their own, which the report alone reads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from voxbench.artifacts import write_json
+from voxbench.artifacts import read_json, write_json
 from voxbench.config import Study
 from voxbench.metrics import METRICS
 from voxbench.progress import Progress
@@ -21,8 +25,10 @@ from voxbench.stages.workspace import Workspace
 from voxbench.tasks import tasks
 from voxbench.tracking.runs import open_stage
 from voxbench.training.fit import Recipe
-from voxbench.training.jobs import Finished, Job, discard_others, run_jobs
+from voxbench.training.jobs import Finished, Job, discard_others, run_jobs, seconds_file
 from voxbench.training.search import Search, Trial, families, winners
+
+SECONDS = "seconds"
 
 
 def select(workspace: Workspace, name: str) -> None:
@@ -39,7 +45,7 @@ def select(workspace: Workspace, name: str) -> None:
     ]
 
     def run(jobs: Sequence[Job]) -> Iterator[Finished]:
-        return run_jobs(jobs, params.parallel.workers)
+        return run_jobs(jobs, params.parallel.workers, workspace.results(name, SECONDS))
 
     trials: list[Trial] = []
     settings = {"training": training, "selection": selection, "study": study, "verification": searching.verification}
@@ -57,6 +63,7 @@ def select(workspace: Workspace, name: str) -> None:
                 )
                 progress.advance(_describe(trial, study.metric))
         finalists = _finish(workspace, name, study, trials)
+        _tabulate_seconds(workspace.results(name, SECONDS), trials)
         stage.log_summary({"finalists": ", ".join(finalists)})
     discard_others(base.folder, [job for search in searches for job in search.jobs])
     print(f"{name}: finalists {', '.join(finalists)}")
@@ -109,6 +116,23 @@ def _finish(workspace: Workspace, name: str, study: Study, trials: list[Trial]) 
         {"metric": study.metric, "features": sorted(digests), "finalists": finalists},
     )
     return [finalist["model"] for finalist in finalists]
+
+
+def _tabulate_seconds(folder: Path, trials: Sequence[Trial]) -> None:
+    """Write `epochs.csv`, a row for each epoch of each trial that was timed, and remove the files of other trials."""
+    files = [seconds_file(folder, trial.finished.job) for trial in trials]
+    for stale in set(folder.glob("*.json")) - set(files):
+        stale.unlink()
+    rows = [
+        {"family": trial.family, "trial": trial.number, "workers": found["workers"], "epoch": epoch, "seconds": seconds}
+        for trial, file in zip(trials, files, strict=True)
+        if file.is_file()
+        for found in [read_json(file)]
+        for epoch, seconds in enumerate(found["seconds"])
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    columns = ["family", "trial", "workers", "epoch", "seconds"]
+    pd.DataFrame(rows, columns=columns).to_csv(folder / "epochs.csv", index=False)
 
 
 def _winners(family: str, trials: list[Trial], study: Study) -> list[Trial]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -88,10 +89,14 @@ def identity(recipe: Recipe, data: BenchmarkData) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A network at its best epoch; `history` has one record for each epoch that was trained."""
+    """A network at its best epoch; `history` has one record for each epoch that was trained, `seconds` its time.
+
+    An epoch's seconds are those of its training and validation rows, without the measuring of scores.
+    """
 
     network: Network
     history: list[Epoch]
+    seconds: list[float]
     best_epoch: int
     pruned: bool
 
@@ -128,7 +133,7 @@ def fit(
         folder = checkpoints / "large-margin" if checkpoints else None
         run.train(second, data.with_crops(recipe.large_margin.crop_seconds), folder)
         network.load_state_dict(record.best_weights)
-    return Fitted(network, record.history, record.best_epoch, record.pruned)
+    return Fitted(network, record.history, record.seconds, record.best_epoch, record.pruned)
 
 
 @dataclass(frozen=True)
@@ -186,7 +191,7 @@ def _trainer(schedule: Schedule, record: EpochRecord, checkpoints: Path | None) 
 
 
 class EpochRecord(lightning.Callback):
-    """Keeps the learning curve and the weights of the best epoch, and asks whether to prune."""
+    """Keeps the learning curve, the seconds and the best weights, and asks whether to prune."""
 
     def __init__(self, task: Task, judge: Judge, metric: str, prune: Pruner | None, patience: int) -> None:
         self.task = task
@@ -195,6 +200,7 @@ class EpochRecord(lightning.Callback):
         self.prune = prune
         self.patience = patience
         self.history: list[Epoch] = []
+        self.seconds: list[float] = []
         self.best_epoch = -1
         self.best_weights: dict[str, torch.Tensor] = {}
         self.pruned = False
@@ -205,9 +211,14 @@ class EpochRecord(lightning.Callback):
         """Go on with another phase, whose epochs have the whole patience before them."""
         self.phase_start = len(self.history)
 
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Note when the epoch begins."""
+        self.started = time.monotonic()
+
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Record the epoch; validation has run by now."""
         assert isinstance(pl_module, TrainingModule)
+        self.seconds.append(time.monotonic() - self.started)
         loss = float(trainer.callback_metrics["valid_loss"])
         # A diverged network has no scores to measure.
         outputs = pl_module.valid_outputs
@@ -255,12 +266,13 @@ class EpochRecord(lightning.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run must know."""
-        told = {"history": self.history, "best_epoch": self.best_epoch, "best_weights": self.best_weights}
-        return told | {"identity": self.identity}
+        kept = ("history", "seconds", "best_epoch", "best_weights", "identity")
+        return {name: getattr(self, name) for name in kept}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up where a run was cut off."""
         self.history = state_dict["history"]
+        self.seconds = state_dict["seconds"]
         self.best_epoch = state_dict["best_epoch"]
         self.best_weights = state_dict["best_weights"]
         for epoch in self.history:

@@ -5,6 +5,9 @@ A job's folder holds `job.json` (its digest and summary), `history.csv`, `scores
 to the weights `back_end.safetensors`: what its scores were fitted on. The folder is filled under a temporary name and
 renamed, so a folder that exists is a finished job. Its digest covers the recipe, the features, the source code and the
 library versions: an equal digest means an equal result, so that resuming equals never having been interrupted.
+
+How long epochs took is no part of a result: where a stage asks for it, it goes to a folder of its own (`Clock`), so
+that equal runs leave equal jobs. A job that is kept keeps the seconds of the run that trained it.
 """
 
 from __future__ import annotations
@@ -89,6 +92,14 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Clock:
+    """Where the seconds of each job's epochs go, and how many jobs are trained side by side at most."""
+
+    folder: Path
+    workers: int
+
+
+@dataclass(frozen=True)
 class Finished:
     """One training run that is done; `seconds` is None where an earlier run did it.
 
@@ -151,16 +162,18 @@ def unfinished(job: Job, wanted: str) -> Path:
     return job.folder.with_name(job.folder.name + ".partial") / wanted
 
 
-def run_jobs(jobs: Sequence[Job], workers: int) -> Iterator[Finished]:
+def run_jobs(jobs: Sequence[Job], workers: int, timed: Path | None = None) -> Iterator[Finished]:
     """Yield finished jobs in order, as each becomes ready; jobs finished by an earlier run are not redone.
 
-    Each worker process uses one thread, so the number of workers changes the time and no number.
+    Each worker process uses one thread, so the number of workers changes the time and no number. The seconds of the
+    epochs of jobs that are trained go to the folder `timed`, if there is one (`Clock`).
     """
+    clock = Clock(timed, workers) if timed else None
     os.environ.update({name: os.environ.get(name, value) for name, value in KEEP_FREED_MEMORY.items()})
     wanted = [job_digest(job, job.source.load(job.recipe).features_digest) for job in jobs]
     kept = [_finished(job, identity) for job, identity in zip(jobs, wanted, strict=True)]
     waiting = [
-        joblib.delayed(train_job)(job, identity)
+        joblib.delayed(train_job)(job, identity, clock)
         for job, identity, done in zip(jobs, wanted, kept, strict=True)
         if done is None
     ]
@@ -168,6 +181,14 @@ def run_jobs(jobs: Sequence[Job], workers: int) -> Iterator[Finished]:
     fresh = pool(waiting) if waiting else iter(())
     for done in kept:
         yield next(fresh) if done is None else done
+
+
+def seconds_file(folder: Path, job: Job) -> Path:
+    """Return where in a clock's folder a job's file is: `seconds`, of each epoch, and `workers`.
+
+    A job that was trained without a clock has none.
+    """
+    return folder / f"{job.folder.name}.json"
 
 
 def discard_others(folder: Path, jobs: Sequence[Job]) -> None:
@@ -178,7 +199,7 @@ def discard_others(folder: Path, jobs: Sequence[Job]) -> None:
             shutil.rmtree(path)
 
 
-def train_job(job: Job, wanted: str) -> Finished:
+def train_job(job: Job, wanted: str, clock: Clock | None = None) -> Finished:
     """Train, score and write one job; runs in a worker process.
 
     A run that was killed can leave a worker behind which still trains this very job: whoever comes second waits, and
@@ -186,10 +207,10 @@ def train_job(job: Job, wanted: str) -> Finished:
     """
     identity = digest([str(job.folder.resolve()), wanted])
     with FileLock(Path(tempfile.gettempdir()) / f"voxbench-{identity}.lock"):
-        return _finished(job, wanted) or _train(job, wanted)
+        return _finished(job, wanted) or _train(job, wanted, clock)
 
 
-def _train(job: Job, wanted: str) -> Finished:
+def _train(job: Job, wanted: str, clock: Clock | None) -> Finished:
     started = time.monotonic()
     torch.set_num_threads(1)
     data = job.source.load(job.recipe)
@@ -221,6 +242,8 @@ def _train(job: Job, wanted: str) -> Finished:
     write_json(partial / "job.json", {"digest": wanted, "summary": summary})
     if job.keep_checkpoints and (partial / wanted).is_dir():
         (partial / wanted).rename(partial / CHECKPOINTS)
+    if clock:  # before the job is a finished one, which nobody times again
+        write_json(seconds_file(clock.folder, job), {"seconds": fitted.seconds, "workers": clock.workers})
     shutil.rmtree(partial / wanted, ignore_errors=True)
     if job.folder.exists():
         shutil.rmtree(job.folder)
