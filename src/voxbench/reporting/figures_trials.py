@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import FigureBase
@@ -65,7 +66,7 @@ def _det(evidence: Evidence, part: FigureBase) -> None:
         rates = (np.maximum(each, low) for each in det_positions(_points(finalist)))
         axes.plot(*rates, color=color, linestyle=dashes)
         place, label = np.clip(probit(levels[finalist.model]), low, high), shown.value(levels[finalist.model])
-        style = {"color": color, "linestyle": dashes, "markersize": 7, "clip_on": False, "zorder": 3}
+        style: dict[str, Any] = {"color": color, "linestyle": dashes, "markersize": 7, "clip_on": False, "zorder": 3}
         axes.plot(place, place, marker=marker, label=f"{finalist.model}: EER {label}", **style)
     det_axes(axes, ("nontarget", "target"), (low, high))
     legend_above(axes, columns=1)

@@ -49,7 +49,7 @@ from voxbench.tasks import Task
 SIDES = ("enroll", "test")
 SEX, SESSION = "sex", "session"
 # Prior and costs of the metrics that stages write, whose names tables share with theirs.
-REGISTERED = {(0.01, 1, 1): "min_dcf_p01", (0.05, 1, 1): "min_dcf_p05"}
+REGISTERED = {(0.01, 1.0, 1.0): "min_dcf_p01", (0.05, 1.0, 1.0): "min_dcf_p05"}
 UNNAMED = Origin("", "", None, "", "", None)
 
 

@@ -86,8 +86,8 @@ def _verify(workspace: Workspace, folder: Path, asked: Asked) -> Answer:
     voices = _voices(workspace, folder, asked, asked.model or voice.model)
     heard = voices.hear(*asked.clips)
     match = voices.verify(asked.name, heard)
-    said = {"model": voices.model, "network": voices.verifier.network, "version": voices.verifier.version}
-    said |= {"enrolled_seconds": sum(voice.kept_seconds)}
+    said: dict[str, Any] = {"model": voices.model, "network": voices.verifier.network}
+    said |= {"version": voices.verifier.version, "enrolled_seconds": sum(voice.kept_seconds)}
     return _told(match) | _quality(heard) | said, [_sentence(match)], _status(match.accepted)
 
 
@@ -102,7 +102,7 @@ def _identify(workspace: Workspace, folder: Path, asked: Asked) -> Answer:
     heard = voices.hear(*asked.clips)
     found = voices.identify(heard, len(names) if asked.top is None else asked.top)
     best = found.matches[0]
-    said = {"name": found.name, "undecided": found.undecided, "voices": found.voices} | _quality(heard)
+    said: dict[str, Any] = {"name": found.name, "undecided": found.undecided, "voices": found.voices} | _quality(heard)
     said |= {"matches": [_told(match) for match in found.matches]}
     said |= {"model": voices.model, "network": voices.verifier.network, "version": voices.verifier.version}
     head = f"undecided: {found.undecided}" if found.undecided else found.name or "unknown: none of the enrolled voices"
