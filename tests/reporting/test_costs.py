@@ -121,38 +121,36 @@ def test_costs_are_drawn_alike_each_time_and_move_with_the_trials(studied, colum
     assert png(costs_figure(studied)) != first
 
 
+def ticks_of(studied, panel):
+    """Return the words and places of at least two ticks below a panel, and whether no word touches the next."""
+    with mpl.rc_context(STYLE):
+        canvas = Canvas(figsize=(4.0, 3.6), layout="constrained")
+        costs_figure(studied).panels[panel](canvas)
+        canvas.draw_without_rendering()
+        (low, high), ticks = canvas.axes[0].get_xlim(), canvas.axes[0].xaxis.get_major_ticks()
+        shown = [tick for tick in ticks if low <= tick.get_loc() <= high]
+        boxes = [tick.label1.get_window_extent() for tick in shown]
+    assert len(shown) >= 2
+    apart = all(left.x1 < right.x0 for left, right in pairwise(boxes))
+    return [tick.label1.get_text() for tick in shown], [tick.get_loc() for tick in shown], apart
+
+
 @pytest.mark.parametrize(
     "times", [[1.0, 1.1, 1.2, 1.05], [0.6, 0.9, 0.7, 1.7], [0.1, 2.0, 30.0, 1.0], [0.01, 90, 1, 8]]
 )
 def test_ticks_of_seconds_are_plain_and_apart(studied, times):
     studied.trials.loc[:3, "seconds_per_epoch"] = times
-    with mpl.rc_context(STYLE):
-        canvas = Canvas(figsize=(4.0, 3.6), layout="constrained")
-        costs_figure(studied).panels[2](canvas)
-        canvas.draw_without_rendering()
-        (low, high), ticks = canvas.axes[0].get_xlim(), canvas.axes[0].xaxis.get_major_ticks()
-        labels = [tick.label1 for tick in ticks if low <= tick.get_loc() <= high]
-        boxes = [label.get_window_extent() for label in labels]
-    assert len(labels) >= 2
-    assert [float(label.get_text()) for label in labels] == pytest.approx(
-        [tick.get_loc() for tick in ticks if low <= tick.get_loc() <= high]
-    )
-    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
+    words, places, apart = ticks_of(studied, 2)
+    assert [float(word) for word in words] == pytest.approx(places)
+    assert apart
 
 
 @pytest.mark.parametrize("work", [[3.4e6, 5.5e7, 1.2e7, 8e6], [1e6, 1e9, 1e7, 2e8], [1.1e6, 1.2e6, 1.15e6, 1e6]])
 def test_ticks_of_multiply_adds_are_apart_and_short(studied, work):
     studied.trials.loc[:3, "multiply_adds"] = work
-    with mpl.rc_context(STYLE):
-        canvas = Canvas(figsize=(4.0, 3.6), layout="constrained")
-        costs_figure(studied).panels[1](canvas)
-        canvas.draw_without_rendering()
-        (low, high), ticks = canvas.axes[0].get_xlim(), canvas.axes[0].xaxis.get_major_ticks()
-        labels = [tick.label1 for tick in ticks if low <= tick.get_loc() <= high]
-        boxes = [label.get_window_extent() for label in labels]
-    assert len(labels) >= 2
-    assert all(label.get_text()[-1] in "kMG" for label in labels)
-    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
+    words, _, apart = ticks_of(studied, 1)
+    assert all(word[-1] in "kMG" for word in words)
+    assert apart
 
 
 def test_trials_without_times_are_counted_and_without_any_time_there_is_no_panel(studied):

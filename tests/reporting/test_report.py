@@ -140,7 +140,10 @@ def test_metrics_json_is_about_the_finalist_that_validation_prefers(
     assert set(numbers) == {
         *("accuracy", "accuracy_sd", "accuracy_low", "accuracy_high", "auc", "baseline", "p_holm"),
         *("cllr_before", "cllr", "min_cllr", "p_miss", "p_fa"),
+        *("probe", "probe_gain", "probe_gain_low", "probe_gain_high"),
     }
+    assert numbers["probe"] == evidence.closest_probe.scored.values["accuracy"]
+    assert numbers["probe_gain_low"] <= numbers["probe_gain"] <= numbers["probe_gain_high"]
 
 
 def test_plot_data_is_tidy(finished: Workspace, html, evidence: Evidence, benchmark_name: str) -> None:

@@ -108,6 +108,14 @@ def test_a_probe_better_than_chance_is_warned_of(name: str, request: pytest.Fixt
     assert "may have learnt the channel of these recordings" in warning
 
 
+def test_where_voices_are_counted_probes_are_baselines_and_no_leak(age_group_evidence: Evidence) -> None:
+    leaky = staged(age_group_evidence, chance_of(age_group_evidence), silence=truth_of(age_group_evidence))
+    assert any("Labels can be told" in warning for warning in judge(leaky).warnings)
+    counted = replace(leaky, task=replace(leaky.task, counts={"people": tuple(range(len(leaky.task.classes)))}))
+    assert not any("Labels can be told" in warning for warning in judge(counted).warnings)
+    assert "the silence probe" in " ".join(judge(counted).sentences).lower()
+
+
 def test_a_lucky_speaker_is_no_leak(age_evidence: Evidence) -> None:
     tuned, scores = age_evidence.finalists[0].tuned, chance_of(age_evidence).copy()
     lucky = tuned.speakers == tuned.speakers[0]

@@ -10,7 +10,8 @@ from voxbench.config import Schedule
 from voxbench.schema import Split
 from voxbench.training.data import AudioSource
 from voxbench.training.fit import Recipe
-from voxbench.training.jobs import Job, Source, run_jobs
+from voxbench.training.jobs import Job, run_jobs
+from voxbench.training.source import Source
 
 LSTM, CNN, SMALL_CNN = "bilstm_h128_l1", "resnet18", "mobilenet_v2"
 TASK = "gender"

@@ -24,8 +24,8 @@ def summary(evidence: Evidence) -> dict[str, float]:
     They are of the finalist that validation prefers: mean and standard deviation of the selection metric over the
     seeds, the bounds of its fine-tuned network over speakers, its mean AUC, of trials the means of the others, of two
     classes what its stored decision does (Cllr before and after calibration and the least possible, both error rates of
-    the policy that serving applies), then the strongest trivial baseline and the Holm-adjusted p of the lead on the
-    test rows.
+    the policy that serving applies), then the strongest trivial baseline, the closest probe with the gain over it and
+    its bounds, and the Holm-adjusted p of the lead on the test rows.
     """
     finalist, name = evidence.validated, evidence.metric.name
     spread, interval = finalist.spreads[name], finalist.bounds[name].interval
@@ -38,8 +38,19 @@ def summary(evidence: Evidence) -> dict[str, float]:
         numbers |= {each.name: finalist.spreads[each.name].mean for each in evidence.measured}
     numbers |= _decided(evidence)
     numbers["baseline"] = evidence.strongest.scored.values.get(name, math.nan)
+    numbers |= _probed(evidence)
     numbers["p_holm"] = judge(evidence).p_holm
     return {key: float(value) for key, value in numbers.items() if math.isfinite(value)}
+
+
+def _probed(evidence: Evidence) -> dict[str, float]:
+    closest, interval = evidence.closest_probe, evidence.probe_gain.interval
+    if closest is None:
+        return {}
+    found = {"probe": closest.scored.values[evidence.metric.name]}
+    if interval is not None:
+        found |= {"probe_gain": interval.estimate, "probe_gain_low": interval.low, "probe_gain_high": interval.high}
+    return found
 
 
 def _decided(evidence: Evidence) -> dict[str, float]:

@@ -19,7 +19,7 @@ from voxbench.stages.workspace import Workspace
 from voxbench.tasks import tasks
 from voxbench.training.data import AudioSource
 from voxbench.training.fit import Recipe
-from voxbench.training.jobs import Source
+from voxbench.training.source import Source
 
 SPLIT, LEAKY_SPLIT = "split", "split_utterance"
 

@@ -35,45 +35,21 @@ from torch import nn
 
 from voxbench.artifacts import digest, package_digest, read_json, write_json
 from voxbench.features.dataset import evaluation_loader
-from voxbench.models import spec
 from voxbench.models.cost import multiply_adds
-from voxbench.models.pretrained import Initial, initial_weights, origin
+from voxbench.models.pretrained import origin
 from voxbench.schema import InputError, Split
-from voxbench.tasks import tasks
-from voxbench.training.data import AudioSource, BenchmarkData, load_data
+from voxbench.training.data import BenchmarkData
 from voxbench.training.fit import Fitted, Recipe, fit
 from voxbench.training.judging import TrialJudge, judge_of
 from voxbench.training.network import Network, predict
 from voxbench.training.pruning import FrozenHistory
+from voxbench.training.source import Source
 from voxbench.workers import KEEP_FREED_MEMORY
 
 ROOMS_THAT_CHANGE_NUMBERS = ("audio", "models", "metrics", "corpora", "features", "tasks", "training")
 BACK_END, LISTS = "back_end.safetensors", "trials.json"
 CHECKPOINTS = "checkpoints"
 LIBRARIES_THAT_CHANGE_NUMBERS = ("torch", "torchvision", "lightning", "numpy", "optuna", "scipy", "soxr")
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a benchmark's data lies: a corpus's audio, features and split column, and the project's initial weights."""
-
-    task: str
-    audio: AudioSource
-    features: Path
-    split_column: str
-    root: Path
-    weights: Path
-
-    def load(self, recipe: Recipe) -> BenchmarkData:
-        """Open the data that the recipe's model eats."""
-        kind, crop_seconds = spec(recipe.model).input_kind, recipe.training.crop_seconds
-        test_list = recipe.verification.test_list if recipe.verification else None
-        task = tasks[self.task]
-        return load_data(task, kind, self.audio, self.features, crop_seconds, self.split_column, test_list)
-
-    def initial(self, recipe: Recipe) -> Initial | None:
-        """Return the weights that the recipe's model starts from, None for random ones."""
-        return initial_weights(recipe.model, recipe.training.weights, self.weights, self.root)
 
 
 @dataclass(frozen=True)
