@@ -10,9 +10,9 @@ from reporting.project import PLAN, SEEDS, Plan, write_account, write_selection
 from reporting.settings import params
 from voxbench.artifacts import read_json, write_json
 from voxbench.config import Params
-from voxbench.corpora.stored_trials import TrialList, drawn_list
-from voxbench.corpora.trial_rule import draw_trials
 from voxbench.evaluation.decisions import fit_decision, write_decision
+from voxbench.features.trial_lists import TrialList, drawn_list
+from voxbench.features.trial_rule import draw_trials
 from voxbench.metrics.significance import compare_pairs
 from voxbench.stages.workspace import Workspace
 from voxbench.tasks import tasks

@@ -10,8 +10,8 @@ import torch
 from stages.verification import LARGE, OTHER_LIST, PEOPLE, VERIFY
 from training.recipes import KilledError, assert_equal, column, killed_in, schedule
 from voxbench.config import LargeMargin
-from voxbench.corpora.stored_trials import STORED, drawn_list, usable_trials
 from voxbench.features.dataset import evaluation_loader
+from voxbench.features.trial_lists import STORED, drawn_list, usable_trials
 from voxbench.schema import InputError, Split
 from voxbench.stages.finalists import SPLIT, source
 from voxbench.training import batches as batches_module

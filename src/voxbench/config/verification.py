@@ -10,7 +10,7 @@ from voxbench.config.base import Count, Positive, Probability, Section
 
 
 class TrialRule(Section):
-    """How trials are drawn from the rows of a split; law in `voxbench.corpora.trial_rule`.
+    """How trials are drawn from the rows of a split; law in `voxbench.features.trial_rule`.
 
     A speaker has at most `targets_per_speaker` target pairs, `across_sessions` none within a session. There are
     `nontargets_per_target` times as many nontarget pairs in all, of which the share `same_sex` is of two people of one

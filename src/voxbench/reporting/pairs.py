@@ -21,7 +21,6 @@ import numpy as np
 import pandas as pd
 
 from voxbench.config import Evaluation, OperatingCosts, TrialRule
-from voxbench.corpora.trial_rule import draw_trials
 from voxbench.evaluation.intervals import Plan, plan_of
 from voxbench.evaluation.records import Measured, Origin, ScoreRows
 from voxbench.evaluation.trial_metrics import (
@@ -35,6 +34,7 @@ from voxbench.evaluation.trial_metrics import (
     resampled,
     weighted_by_points,
 )
+from voxbench.features.trial_rule import draw_trials
 from voxbench.metrics import METRICS, Metric, UndefinedError
 from voxbench.metrics.inputs import Floats
 from voxbench.metrics.operating_points import operating_points

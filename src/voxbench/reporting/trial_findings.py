@@ -13,12 +13,12 @@ from typing import Any
 
 from voxbench.artifacts import read_json
 from voxbench.config import Report, TrialRule, Verification
-from voxbench.corpora.stored_trials import DRAWN
 from voxbench.evaluation.files import file_sha256
 from voxbench.evaluation.grouping import grouped
 from voxbench.evaluation.records import Calibrated, Findings, Origin, ScoreRows
 from voxbench.evaluation.settings import Settings
 from voxbench.evaluation.trial_metrics import llr_doubt, measure_trials, trial_metrics
+from voxbench.features.trial_lists import DRAWN, LISTS
 from voxbench.metrics import Metric
 from voxbench.metrics.operating_points import operating_points
 from voxbench.reporting.decisions import Applied
@@ -29,7 +29,6 @@ from voxbench.reporting.quantities import DASH, count, counted, visible
 from voxbench.reporting.scored import Bootstrap
 from voxbench.reporting.table import Row, Table
 from voxbench.schema import Split
-from voxbench.training.jobs import LISTS
 
 TASK = "speaker_verification"
 CLEANED = {True: "cleaned", False: "original", None: DASH}
@@ -39,7 +38,7 @@ CLEANED = {True: "cleaned", False: "original", None: DASH}
 class Compared:
     """What only a task of pairs has: the lists of trials by split, the settings, and what is found of the test trials.
 
-    `lists` are as `voxbench.corpora.stored_trials.TrialList.account` writes them; `findings` are of `model`, the
+    `lists` are as `voxbench.features.trial_lists.TrialList.account` writes them; `findings` are of `model`, the
     network that is best on validation.
     """
 

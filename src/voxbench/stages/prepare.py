@@ -3,7 +3,7 @@
 Outputs in `data/prepared/CORPUS`: `shard-*.arrow` (audio), `manifest.parquet` (one row for each recording kept),
 `excluded.csv` (one for each that was not, with the reason), `funnel.json` (found -> readable -> kept, labelled) and
 `leakage.json` (the certificate that no speaker, session or audio is in two splits). A corpus with lists of trials has
-`trials.parquet` and `trials.json`, by the ids of the manifest: `voxbench.corpora.stored_trials`. The manifest also
+`trials.parquet` and `trials.json`, by the ids of the manifest: `voxbench.stages.trial_lists`. The manifest also
 carries the split by utterance, `split_utterance`, which leaks by design and is trained on for comparison only
 (`leakage-utterance.json`). A corpus with a list of `only` is these recordings and no others: `outside_subset` of the
 funnel counts those, which are in no other file.
@@ -34,11 +34,12 @@ from voxbench.corpora.exclusions import UNSPLIT, Exclusions
 from voxbench.corpora.integrity import ABOUT_AUDIO, LEAKY_KEYS, certify, find_copies
 from voxbench.corpora.manifest import Census, RowsWriter, complete, count_labels, read_columns, take_census
 from voxbench.corpora.splitting import assign_splits
-from voxbench.corpora.stored_trials import ACCOUNT, STORED, store_trials
 from voxbench.corpora.subsetting import count_outside, listed, read_subset
 from voxbench.features.store import ShardWriter, quantize, read_notes
+from voxbench.features.trial_lists import STORED
 from voxbench.progress import Progress
 from voxbench.schema import AudioError, InputError, Split, Utterance
+from voxbench.stages.trial_lists import ACCOUNT, store_trials
 from voxbench.stages.workspace import Workspace
 from voxbench.workers import spread
 

@@ -10,10 +10,10 @@ import pandas as pd
 
 from voxbench.artifacts import digest, read_json
 from voxbench.config import Features
-from voxbench.corpora.stored_trials import TrialList
 from voxbench.features.dataset import CropDataset, frames_of
 from voxbench.features.mixed import open_store
 from voxbench.features.store import RaggedStore, Store
+from voxbench.features.trial_lists import TrialList
 from voxbench.schema import InputError, InputKind, Split
 from voxbench.seeding import generator
 from voxbench.tasks import Task

@@ -35,6 +35,7 @@ from torch import nn
 
 from voxbench.artifacts import digest, package_digest, read_json, write_json
 from voxbench.features.dataset import evaluation_loader
+from voxbench.features.trial_lists import LISTS
 from voxbench.models.cost import multiply_adds
 from voxbench.models.pretrained import origin
 from voxbench.schema import InputError, Split
@@ -47,7 +48,7 @@ from voxbench.training.source import Source
 from voxbench.workers import KEEP_FREED_MEMORY
 
 ROOMS_THAT_CHANGE_NUMBERS = ("audio", "models", "metrics", "corpora", "features", "tasks", "training")
-BACK_END, LISTS = "back_end.safetensors", "trials.json"
+BACK_END = "back_end.safetensors"
 CHECKPOINTS = "checkpoints"
 LIBRARIES_THAT_CHANGE_NUMBERS = ("torch", "torchvision", "lightning", "numpy", "optuna", "scipy", "soxr")
 

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from voxbench.config import Training, Verification
-from voxbench.corpora.stored_trials import TrialList
+from voxbench.features.trial_lists import TrialList
 from voxbench.metrics import UndefinedError
 from voxbench.metrics.detection import min_cllr
 from voxbench.metrics.trial_scores import BackEnd, refuse_shared_speakers

@@ -15,8 +15,8 @@ import pandas as pd
 from torch import Tensor
 
 from voxbench.config import Verification
-from voxbench.corpora.stored_trials import STORED, TrialList, drawn_list, usable_trials
-from voxbench.corpora.trial_rule import draw_trials
+from voxbench.features.trial_lists import STORED, TrialList, drawn_list, usable_trials
+from voxbench.features.trial_rule import draw_trials
 from voxbench.metrics import UndefinedError
 from voxbench.metrics.plda import PldaSettings
 from voxbench.metrics.trial_scores import BackEnd, fit_back_end, score_trials

@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 
 from voxbench.artifacts import read_json
-from voxbench.corpora.stored_trials import ACCOUNT, STORED, drawn_list, store_trials, usable_trials
+from voxbench.features.trial_lists import STORED, drawn_list, usable_trials
 from voxbench.schema import InputError
+from voxbench.stages.trial_lists import ACCOUNT, store_trials
 
 LINES = ["1 ann/v1/1.wav ann/v2/1.wav", "0 ann/v1/1.wav bob/v3/1.wav", "1 bob/v3/1.wav bob/v3/2.wav",
          "0 cyd/v4/1.wav ann/v2/1.wav"]  # fmt: skip

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voxbench.config import TrialRule
-from voxbench.corpora.trial_rule import draw_trials
+from voxbench.features.trial_rule import draw_trials
 from voxbench.schema import InputError
 
 SEXES = {"a": "female", "b": "male", "c": "female", "d": "male", "e": "female"}
