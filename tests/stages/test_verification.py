@@ -140,11 +140,6 @@ def test_a_second_run_writes_the_same_bytes(verified, tmp_path):
     assert fingerprints(copy.models(VERIFY)) == before
 
 
-def test_the_report_says_that_it_cannot_show_trials_yet(verified):
-    with pytest.raises(InputError, match=r"benchmark 'verify-people' .* scores are of trials: the report cannot show"):
-        report(verified)
-
-
 @pytest.mark.parametrize(
     ("section", "changes", "words"),
     [

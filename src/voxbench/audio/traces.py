@@ -120,8 +120,8 @@ def _energy(power_F: NDArray[np.float64], power: float) -> dict[str, float]:
     level_F -= np.add.reduce(level_F) / level_F.size
     above_F = share_F - 1
     return {
-        "frame_level_sd_db": 10 * math.sqrt(level_F @ level_F / level_F.size),
-        "frame_power_sd": math.sqrt(above_F @ above_F / above_F.size),
+        "frame_level_sd_db": 10 * math.sqrt(np.add.reduce(np.square(level_F)) / level_F.size),
+        "frame_power_sd": math.sqrt(np.add.reduce(np.square(above_F)) / above_F.size),
         "loudest_frame_db": 10 * math.log10(share_F.max()),
         "weak_fraction": float(np.count_nonzero(share_F < 10 ** (-WEAK_DB / 10))) / share_F.size,
         "faint_fraction": float(np.count_nonzero(share_F < 10 ** (-FAINT_DB / 10))) / share_F.size,

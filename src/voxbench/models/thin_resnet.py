@@ -37,6 +37,9 @@ from voxbench.schema import InputError, InputKind
 
 VARIANCE_FLOOR = 1e-7
 EXPANSION = 4
+# oneDNN, as PyTorch 2.11 has it, writes outside of its memory in the gradient of a strided pointwise convolution of
+# fewer than 12 channels, stored channels last, as those of a one-channel image are; widths double from here on.
+LEAST_WIDTH = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,11 @@ class ThinResnetSettings:
     def __post_init__(self) -> None:
         if not self.blocks or min(*self.blocks, self.width, self.embedding) < 1:
             raise InputError(f"found {self}, expected one group of blocks or more, and numbers from 1 on")
+        if self.width < LEAST_WIDTH:
+            raise InputError(
+                f"found a thin residual network of width {self.width}, expected {LEAST_WIDTH} or more: PyTorch's processor "
+                "kernels for narrower ones damage memory; take fewer blocks to have a smaller network"
+            )
 
 
 class ThinBlock(nn.Module):

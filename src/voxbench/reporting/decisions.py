@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -50,7 +50,7 @@ class Applied:
     decision: Decision
     cllrs: dict[str, Measured]
     decided: tuple[Decided, ...]
-    llrs: Floats | None
+    llrs: Floats | None = field(compare=False)
 
     @property
     def served(self) -> Decided | None:

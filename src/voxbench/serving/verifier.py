@@ -108,7 +108,10 @@ def template_of(clips: Sequence[Speech]) -> Template:
 
 def unique(clips: Sequence[Speech]) -> list[Speech]:
     """Return each clip once: those of one audio have one embedding, to the bit, and say no more than one of them."""
-    return list({clip.embedding_D.tobytes(): clip for clip in reversed(clips)}.values())[::-1]
+    first: dict[bytes, Speech] = {}
+    for clip in clips:
+        first.setdefault(clip.embedding_D.tobytes(), clip)
+    return list(first.values())
 
 
 def _by_policy(decision: Decision, policy: str | None) -> Decision:
