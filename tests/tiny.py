@@ -53,7 +53,12 @@ def tiny_params() -> dict:
     The second inherits the finalists of the first and asks for a number instead of a class.
     """
     params = YAML(typ="safe").load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
-    corpus = params["corpora"]["voxceleb1"] | {"reader": "table", "root": "raw", "max_excluded_fraction": 0.1}
+    corpus = params["corpora"]["voxceleb1"] | {
+        "reader": "table",
+        "root": "raw",
+        "max_excluded_fraction": 0.1,
+        "trials": [],
+    }
     corpus["cleaning"] |= {"min_seconds": 0.5}
     corpus["features"] |= {"n_mels": 40, "n_mfcc": 13}
     models = ["mobilenet_v2", "resnet18", "bilstm_h128_l1", "bilstm_h128_l2"]

@@ -118,6 +118,19 @@ def test_thin_networks_shrink_bands_and_frames_in_their_last_three_groups():
     assert strides == [(1, 1), (2, 2), (1, 1)]
 
 
+def test_thin_networks_too_narrow_for_their_kernels_are_refused_and_the_narrowest_one_learns():
+    with pytest.raises(InputError, match=r"of width 8, expected 12 or more: .*; take fewer blocks"):
+        create_model("thin_resnet18", width=8)
+    encoder = create_model("thin_resnet18", n_features=24, width=12)
+    before = {name: value.clone() for name, value in encoder.named_parameters()}
+    optimizer = torch.optim.SGD(encoder.parameters(), lr=0.01)
+    (encoder(torch.randn(4, 24, 40)) ** 2).sum().backward()
+    optimizer.step()
+    changed = [name for name, value in encoder.named_parameters() if not torch.equal(value, before[name])]
+    assert changed == [name for name, _ in encoder.named_parameters()]
+    assert all(value.isfinite().all() for value in encoder.parameters())
+
+
 def test_what_starts_from_random_weights_is_whole_and_what_starts_from_a_file_may_be_frozen(tmp_path):
     for name in ("ecapa_tdnn_256", "x_vector", "thin_resnet18"):
         encoder = create_model(name)

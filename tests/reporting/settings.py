@@ -30,6 +30,7 @@ TRAINING = {
         "resize": 64,
         "weights": "random",
         "stem": "sum",
+        "subtract": "corpus_mean",
     },
     **{"balance": "none", "augmentation": AUGMENTATION, "seed": 42},
 }

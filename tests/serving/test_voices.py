@@ -5,6 +5,7 @@ import stat
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import load_file, save
 
 from serving.clips import clip, encoded
@@ -236,6 +237,29 @@ def test_nobody_and_no_match_cannot_be_asked_for(voices, crowd):
         voices.identify(heard, 1)
     with pytest.raises(InputError, match="top is 0"):
         crowd.identify(heard, 0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda clips_KD: clips_KD[:, :5].copy(),
+        lambda clips_KD: clips_KD[:0].copy(),
+        lambda clips_KD: clips_KD[0].copy(),
+        lambda clips_KD: clips_KD * np.nan,
+        lambda clips_KD: clips_KD * [[1.0], [0.0]],
+        lambda clips_KD: clips_KD.astype(np.int64),
+    ],
+)
+def test_embeddings_that_no_network_makes_are_refused(voices, change):
+    voices.enroll("ann", [recording(90.0), recording(90.0, 2)], replace=False)
+    path = voices.folder / "ann.safetensors"
+    with safe_open(path, "numpy") as stored:
+        header, clips_KD = stored.metadata(), change(stored.get_tensor("clips_KD"))
+    if len(clips_KD) == 0:
+        header["voice"] = json.dumps(json.loads(header["voice"]) | {"kept_seconds": []})
+    path.write_bytes(save({"clips_KD": clips_KD}, header))
+    with pytest.raises(InputError, match=r"forget ann and enrol it anew"):
+        voices.verify("ann", voices.hear(recording(90.0)))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """The pipeline of verification: trials in place of recordings from selection to repetition, and what is refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,12 +10,12 @@ from safetensors.numpy import load_file
 from stages.pipeline import fingerprints
 from stages.verification import MODELS, PEOPLE, VERIFY, copy_of_people
 from voxbench.artifacts import read_json
-from voxbench.evaluation.decisions import read_decision
+from voxbench.evaluation.decisions import fit_decision, read_decision
 from voxbench.metrics import METRICS
 from voxbench.schema import InputError
-from voxbench.stages.finalists import check_pairs
+from voxbench.stages.ablate import _jobs
+from voxbench.stages.finalists import check_pairs, read_selection
 from voxbench.stages.finetune import finetune
-from voxbench.stages.report import report
 from voxbench.tasks import tasks
 from voxbench.training.scoring import evaluate
 
@@ -102,6 +104,16 @@ def test_the_decision_is_fitted_on_validation_trials_alone(verified):
     assert decision.classes == ("nontarget", "target")
     assert decision.rows == len(valid)
     assert decision.speakers == len({*valid["enroll_speaker"], *valid["test_speaker"]})
+    # Test trials may be as many, of as many people.
+    again = {split: _decided(verified, rows) for split, rows in table.groupby("split")}
+    assert decision == again["valid"] != again["test"]
+
+
+def _decided(workspace, rows):
+    people = np.concatenate([rows["enroll_speaker"], rows["test_speaker"]])
+    return fit_decision(
+        workspace.params.decisions, ("nontarget", "target"), rows["score"], rows["truth"], people, seconds=None
+    )
 
 
 def test_what_is_stored_is_the_encoder_and_the_back_end_without_the_training_speakers(verified):
@@ -161,3 +173,14 @@ def test_what_is_of_speakers_is_refused_for_other_tasks(verified):
     with pytest.raises(InputError, match=r"training\.margin is for tasks that learn speakers, which 'gender' does not"):
         check_pairs(verified, row, learning)
     assert np.isfinite(scores_of(verified)["score"]).all()
+
+
+def test_a_variant_that_takes_away_what_learning_speakers_needs_is_refused_before_anything_is_trained(verified):
+    ablation, finalists = verified.params.ablation, read_selection(verified, VERIFY)["finalists"]
+    plain = ablation.variants["noise"].model_copy(update={"training": {"margin": None}})
+    params = verified.params.model_copy(
+        update={"ablation": ablation.model_copy(update={"variants": ablation.variants | {"plain": plain}})}
+    )
+    with pytest.raises(InputError, match=r"training\.margin is null, but task 'verification' learns speakers"):
+        _jobs(replace(verified, params=params), VERIFY, "plain", finalists)
+    assert _jobs(verified, VERIFY, "noise", finalists)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from serving.pairs import BENCHMARK, MODEL, NETWORK, project, recording, write_model
+from serving.pairs import BENCHMARK, MODEL, NETWORK, OTHER, project, recording, write_model
 from voxbench.cli import main
 
 
@@ -78,6 +78,8 @@ def test_voices_are_listed_and_forgotten(root, capsys, tmp_path):
         (["enroll", "../low", "90-2.wav", "--model", MODEL], "cannot name a voice"),
         (["identify", "90-2.wav", "--top", "0"], "top is 0"),
         (["forget", "nobody"], "no voice 'nobody' in"),
+        (["voices", "--voices", "90-2.wav"], "90-2.wav is no folder"),
+        (["enroll", "ann", "90-2.wav", "--model", NETWORK], "expected BENCHMARK/MODEL"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(root, capfd, monkeypatch, words, message):
@@ -87,6 +89,15 @@ def test_a_mistake_is_one_line_and_status_2(root, capfd, monkeypatch, words, mes
     (line,) = capfd.readouterr().err.splitlines()
     assert line.startswith(f"voxbench {words[0]}: ")
     assert message in line
+
+
+def test_voices_of_different_networks_are_not_identified_together(root, capsys, tmp_path):
+    (clip,), folder = clips(root, 90, [0]), ["--voices", str(tmp_path)]
+    assert run(root, "enroll", "ann", clip, "--model", MODEL, *folder) == 0
+    assert run(root, "enroll", "ben", clip, "--model", f"{BENCHMARK}/{OTHER}", *folder) == 0
+    assert "ben: 1 clip," in capsys.readouterr().out
+    assert run(root, "identify", clip, *folder) == 2
+    assert "keep a folder for each" in capsys.readouterr().err
 
 
 def test_a_model_without_a_decision_gives_no_answer(tmp_path, capsys):

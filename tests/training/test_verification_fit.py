@@ -7,37 +7,17 @@ import pandas as pd
 import pytest
 import torch
 
-from stages.verification import LARGE, OTHER_LIST, PEOPLE, VERIFY
-from training.recipes import KilledError, assert_equal, column, killed_in, schedule
-from voxbench.config import LargeMargin
+from stages.verification import OTHER_LIST, PEOPLE
+from training.recipes import KilledError, assert_equal, column, killed_in
+from training.speaker_recipes import copied, load, recipe
 from voxbench.features.dataset import evaluation_loader
 from voxbench.features.trial_lists import STORED, drawn_list, usable_trials
 from voxbench.schema import InputError, Split
-from voxbench.stages.finalists import SPLIT, source
 from voxbench.training import batches as batches_module
-from voxbench.training.fit import Recipe, fit
+from voxbench.training.fit import fit
 from voxbench.training.judging import judge_of
 from voxbench.training.network import predict
 from voxbench.training.trials import trials_of
-
-LSTM, CNN = "bilstm_h128_l1", "spectrogram_cnn_3"
-
-
-def recipe(people, model=LSTM, *, epochs=2, large=None, plan=None, **training):
-    learning = people.params.learning(VERIFY)
-    return Recipe(
-        model=model,
-        training=learning.training.model_copy(update=training),
-        schedule=schedule(max_epochs=epochs, **(plan or {})),
-        seed=1,
-        train_per_class=2,
-        large_margin=LargeMargin(**(LARGE | large)) if large is not None else None,
-        verification=learning.verification,
-    )
-
-
-def load(people, one):
-    return source(people, "verification", PEOPLE, SPLIT).load(one)
 
 
 def valid_outputs(fitted, data, one):
@@ -53,11 +33,7 @@ def data(people):
 
 @pytest.fixture(scope="module")
 def two_phases(people, data):
-    return fit(recipe(people, large={}, augmentation=noise(people)), data, "eer", None)
-
-
-def noise(people):
-    return people.params.training.augmentation.model_copy(update={"speed_speakers": (0.9,)})
+    return fit(recipe(people, large={}, augmentation=copied(people)), data, "eer", None)
 
 
 def test_one_recipe_gives_one_result(people, data):
@@ -67,8 +43,8 @@ def test_one_recipe_gives_one_result(people, data):
 def test_classes_are_the_training_speakers_and_their_copies(people, data):
     speakers = data.split(Split.TRAIN)["speaker"].nunique()
     assert fit(recipe(people, epochs=1), data, "eer", None).network.head.speakers == speakers
-    copied = recipe(people, epochs=1, augmentation=noise(people))
-    assert fit(copied, data, "eer", None).network.head.speakers == 2 * speakers
+    doubled = recipe(people, epochs=1, augmentation=copied(people))
+    assert fit(doubled, data, "eer", None).network.head.speakers == 2 * speakers
 
 
 def test_an_epoch_is_judged_by_the_trials_of_its_own_embeddings(people, data):
@@ -130,7 +106,7 @@ def test_the_second_phase_sees_longer_crops_and_no_copies(people, data, monkeypa
         return loader(dataset, batch_size, sampler)
 
     monkeypatch.setattr(batches_module, "training_loader", look)
-    fit(recipe(people, epochs=1, large={}, augmentation=noise(people)), data, "eer", None)
+    fit(recipe(people, epochs=1, large={}, augmentation=copied(people)), data, "eer", None)
     first, second = seen
     assert (first.crops.frames, second.frames) == (40, 45)
     assert len(first) == 2 * len(second)
@@ -138,7 +114,7 @@ def test_the_second_phase_sees_longer_crops_and_no_copies(people, data, monkeypa
 
 @pytest.mark.parametrize("epoch", [1, 2])
 def test_a_run_killed_in_either_phase_goes_on_to_the_same_result(people, data, two_phases, tmp_path, epoch):
-    kept = recipe(people, large={}, plan={"checkpoints": True}, augmentation=noise(people))
+    kept = recipe(people, large={}, plan={"checkpoints": True}, augmentation=copied(people))
     with pytest.raises(KilledError):
         fit(kept, data, "eer", None, killed_in(epoch), tmp_path)
     assert (tmp_path / "last.ckpt").is_file()

@@ -97,10 +97,12 @@ class Training(Section):
     """What every training run shares.
 
     `weights` is `random`, `imagenet` (fetched by `voxbench weights fetch`), or the path of a safetensors file; `stem`
-    reduces the first convolution of three-channel weights to one channel. `balance` evens out the classes by
-    drawing rarer ones more often (`sampling`) or by weighing their loss (`loss`). `clips_per_speaker` and `margin` are
-    of tasks that learn speakers, null for all others: with the former a batch drawn by `sampling` has so many rows of
-    each speaker who is in it, otherwise as they come.
+    reduces the first convolution of three-channel weights to one channel. From each feature the mean of all training
+    rows is subtracted or that of the crop, which takes the channel with it (cepstral mean subtraction); the deviation
+    that divides it is that of the training rows. `balance` evens out the classes by drawing rarer ones more often
+    (`sampling`) or by weighing their loss (`loss`). `clips_per_speaker` and `margin` are of tasks that learn speakers,
+    null for all others: with the former a batch drawn by `sampling` has so many rows of each speaker who is in it,
+    otherwise as they come.
     """
 
     learning_rate: Positive
@@ -117,6 +119,7 @@ class Training(Section):
     resize: Annotated[int, Field(ge=32)] | None
     weights: str
     stem: Literal["sum", "mean"]
+    subtract: Literal["corpus_mean", "crop_mean"]
     balance: Literal["none", "sampling", "loss"]
     clips_per_speaker: Count | None
     margin: Margin | None

@@ -82,12 +82,12 @@ def table_embeddings(source: Source) -> Embeddings:
         lists.type.value_type
     ):
         raise InputError(f"{source.path}: {COLUMN} is a column of {lists.type}; expected lists of floats")
-    lengths = np.array([0 if vector is None else len(vector) for vector in lists.to_numpy(zero_copy_only=False)])
+    sizes = np.array([0 if vector is None else len(vector) for vector in lists.to_numpy(zero_copy_only=False)])
     names = table["utterance"].cast(pa.string()).to_pylist()
-    if lengths.min() != lengths.max() or not lengths.max():
-        odd = int((lengths != lengths[0]).argmax())
+    if sizes.min() != sizes.max() or not sizes.max():
+        odd = int((sizes != sizes[0]).argmax())
         raise InputError(
-            f"{source.path}: {COLUMN} of {names[odd]} has {lengths[odd]} numbers, that of {names[0]} {lengths[0]}; "
+            f"{source.path}: {COLUMN} of {names[odd]} has {sizes[odd]} numbers, that of {names[0]} {sizes[0]}; "
             "expected as many in each row"
         )
     speakers = table["speaker"].cast(pa.string()).combine_chunks() if "speaker" in table.column_names else None

@@ -45,14 +45,16 @@ def check(augmentation: Augmentation, sample_rate_hz: int, crop_seconds: float) 
 
 
 def mask(
-    features_BFT: Tensor, fill_F1: Tensor, augmentation: Augmentation, hop_ms: float, draws: np.random.Generator
+    features_BFT: Tensor, fill: Tensor, augmentation: Augmentation, hop_ms: float, draws: np.random.Generator
 ) -> Tensor:
-    """Return features in which each item has one stripe of frames and one of bins replaced by `fill_F1`.
+    """Return features `(B, F, T)` in which each item has a stripe of frames and one of bins replaced by `fill`.
+
+    `fill` is `(F, 1)`, or `(B, F, 1)` for each item its own.
 
     Each stripe comes with `probability`; its width is drawn evenly from 0 to `mask_seconds`, or to `mask_fraction`
-    of the bins, both rounded down, its place evenly from all where it fits. With the training mean for `fill_F1`
-    masked cells are 0 once features are normalised, as in the paper. The draws are made on the CPU, so that they
-    do not depend on the device.
+    of the bins, both rounded down, its place evenly from all where it fits. With the mean that is subtracted for `fill`
+    masked cells are 0 once features are normalised, as in the paper. The draws are made on the CPU, so that they do not
+    depend on the device.
     """
     seconds, fraction = augmentation.mask_seconds or 0, augmentation.mask_fraction or 0
     if augmentation.probability == 0 or not (seconds or fraction):
@@ -61,7 +63,7 @@ def mask(
     hidden_BT = _stripes(batch, frames, int(seconds * 1000 / hop_ms), augmentation.probability, draws)
     hidden_BF = _stripes(batch, bins, int(fraction * bins), augmentation.probability, draws)
     hidden_BT, hidden_BF = hidden_BT.to(features_BFT.device), hidden_BF.to(features_BFT.device)
-    return torch.where(hidden_BT[:, None, :] | hidden_BF[:, :, None], fill_F1, features_BFT)
+    return torch.where(hidden_BT[:, None, :] | hidden_BF[:, :, None], fill, features_BFT)
 
 
 def _stripes(batch: int, length: int, widest: int, probability: float, draws: np.random.Generator) -> Tensor:

@@ -75,12 +75,23 @@ def fit_plda(embeddings: ArrayLike, speakers: ArrayLike, settings: PldaSettings)
     """
     given_ND = vectors(embeddings, "PLDA training")
     class_N = _classes(speakers, len(given_ND))
-    if settings.dimensions > given_ND.shape[1]:
-        raise InputError(f"PLDA keeps {settings.dimensions} dimensions of embeddings that have {given_ND.shape[1]}")
+    check_size(settings, len(given_ND), class_N.max() + 1, given_ND.shape[1])
     projection_DP = discriminants(given_ND.astype(np.float64), class_N, settings.dimensions)
     model = two_covariances(unit_length(given_ND @ projection_DP, "PLDA training"), class_N, settings.iterations)
     diagonal_PP, between_P = _diagonalised(model.between_PP, model.within_PP)
     return Plda(projection_DP, model.mean_P, diagonal_PP, between_P)
+
+
+def check_size(settings: PldaSettings, clips: int, speakers: int, dimensions: int) -> None:
+    """Refuse more dimensions than embeddings have, and too few clips for a covariance within speakers of full rank."""
+    if settings.dimensions > dimensions:
+        raise InputError(f"PLDA keeps {settings.dimensions} dimensions of embeddings that have {dimensions}")
+    if clips - speakers < dimensions:
+        raise InputError(
+            f"PLDA needs a covariance within speakers of full rank in {dimensions} dimensions, which takes at least as "
+            f"many clips more than speakers, found {clips:,} clips of {speakers:,} speakers: take more of each, or a "
+            "network with smaller embeddings"
+        )
 
 
 def projected(plda: Plda, vectors_UD: Vectors, name: str) -> Floats:
@@ -110,7 +121,7 @@ def discriminants(vectors_ND: Floats, class_N: Integers, dimensions: int) -> Flo
     """
     counts_K, means_KD, scatter_DD = _moments(vectors_ND, class_N)
     free = len(vectors_ND) - len(counts_K)
-    whitening_DD = _whitening(scatter_DD / max(free, 1), free)
+    whitening_DD = _whitening(scatter_DD / max(free, 1))
     away_KD = (means_KD - vectors_ND.mean(axis=0)) @ whitening_DD
     directions_DD = np.linalg.eigh((away_KD.T * counts_K) @ away_KD)[1][:, ::-1]
     projection_DP: Floats = whitening_DD @ directions_DD[:, :dimensions]
@@ -129,7 +140,7 @@ def two_covariances(vectors_NP: Floats, class_N: Integers, iterations: int) -> T
     mean_P = means_KP.mean(axis=0)
     free = len(vectors_NP) - len(counts_K)
     within_PP = scatter_PP / max(free, 1)
-    _whitening(within_PP, free)
+    _whitening(within_PP)
     means_KP = means_KP - mean_P
     between_PP = means_KP.T @ means_KP / len(means_KP)
     for _ in range(iterations):
@@ -166,15 +177,14 @@ def _moments(vectors_NP: Floats, class_N: Integers) -> tuple[Floats, Floats, Flo
     return counts_K.astype(np.float64), means_KP, off_NP.T @ off_NP
 
 
-def _whitening(within_PP: Floats, free: int) -> Floats:
+def _whitening(within_PP: Floats) -> Floats:
     """Return the matrix (P, P) that makes a covariance the unit matrix; refuses one that has none."""
     spread_P, axes_PP = np.linalg.eigh(within_PP)
     least = spread_P[-1] * len(spread_P) * np.finfo(np.float64).eps
-    if free < len(spread_P) or not spread_P[0] > least:
+    if not spread_P[0] > least:
         raise InputError(
-            f"PLDA needs a covariance within speakers of full rank in {len(spread_P)} dimensions, which takes at least "
-            f"as many clips more than speakers, found {free:,} more, and no dimension that is constant or the sum of "
-            f"others; {int((spread_P <= least).sum())} are"
+            f"PLDA needs a covariance within speakers of full rank in {len(spread_P)} dimensions, and so none that is "
+            f"constant or the sum of others; {int((spread_P <= least).sum())} are"
         )
     whitening_PP: Floats = axes_PP / np.sqrt(spread_P)
     return whitening_PP

@@ -23,8 +23,9 @@ from voxbench.reporting.tables_costs import costs_table
 from voxbench.reporting.tables_counts import counts_table
 from voxbench.reporting.tables_data import excluded_table, funnel_rows, leakage_words, splits_table
 from voxbench.reporting.tables_decisions import decision_tables
+from voxbench.reporting.tables_lists import crossed_lists_table
 from voxbench.reporting.tables_overview import cross_table, overview_table
-from voxbench.reporting.tables_results import NOT_CROSSED, leaky_variants, results_table
+from voxbench.reporting.tables_results import leaky_variants, results_table
 from voxbench.reporting.tables_variants import variants_table
 from voxbench.reporting.tables_voices import classes_table, groups_table
 from voxbench.reporting.templates import Drawn, drawn, template
@@ -83,26 +84,21 @@ class Chapter:
 
 @dataclass(frozen=True)
 class Crossing:
-    """What the template shows of networks that were tested on other corpora; `left_out` says which were not."""
+    """What the template shows of networks that were tested on other corpora: by labels, and by lists of trials."""
 
-    table: Table
+    tables: tuple[Table, ...]
     drawn: tuple[Drawn, ...]
-    left_out: tuple[str, ...]
 
 
-def render(benchmarks: Sequence[Evidence], matrix: pd.DataFrame) -> str:
-    """Return the page of all benchmarks and of the cross stage's matrix; equal evidence gives equal bytes."""
+def render(benchmarks: Sequence[Evidence], matrix: pd.DataFrame, lists: pd.DataFrame) -> str:
+    """Return the page of all benchmarks and of the cross stage's two tables; equal evidence gives equal bytes."""
     shown = trials_shown(benchmarks)
     return template("page.html.j2").render(
         chapters=[chapter(evidence, with_trials=evidence.name in shown) for evidence in benchmarks],
         overview=overview_table(benchmarks) if len(benchmarks) > 1 else None,
-        crossing=crossing(matrix, benchmarks[0].level, _not_crossed(benchmarks)) if len(matrix) else None,
+        crossing=crossing(matrix, lists, benchmarks[0].level) if len(matrix) or len(lists) else None,
         version=__version__,
     )
-
-
-def _not_crossed(benchmarks: Sequence[Evidence]) -> list[str]:
-    return [f"{each.name} is not among them: {NOT_CROSSED}." for each in benchmarks if each.task.pairs]
 
 
 def trials_shown(benchmarks: Sequence[Evidence]) -> set[str]:
@@ -113,10 +109,11 @@ def trials_shown(benchmarks: Sequence[Evidence]) -> set[str]:
     return set(chapters.values())
 
 
-def crossing(matrix: pd.DataFrame, level: str, left_out: Sequence[str] = ()) -> Crossing:
-    """Return the cross stage's matrix in the words and drawings of the page."""
+def crossing(matrix: pd.DataFrame, lists: pd.DataFrame, level: str) -> Crossing:
+    """Return the cross stage's matrix and its measures of lists in the words and drawings of the page."""
     figures = tuple(drawn("cross", figure) for figure in cross_figures(matrix).values())
-    return Crossing(cross_table(matrix, level), figures, tuple(left_out))
+    tables = (cross_table(matrix, level), crossed_lists_table(lists, level))
+    return Crossing(tuple(table for table in tables if table.rows), figures)
 
 
 def chapter(evidence: Evidence, *, with_trials: bool) -> Chapter:

@@ -18,7 +18,6 @@ from voxbench.reporting.table import Row, Table
 from voxbench.reporting.tables_data import shared_words
 
 PUBLISHED = "published"
-NOT_CROSSED = "the cross stage asks what is heard in one recording, and a trial has two"
 LEAKY = "leaky split"
 
 
@@ -70,7 +69,7 @@ def _probe_words(evidence: Evidence) -> str:
 
 
 def trial_notes(evidence: Evidence) -> list[str]:
-    """Say of trials what probes know, what Cllr is worth before calibration, and that nothing crosses corpora."""
+    """Say of trials what probes know, and what Cllr is worth before calibration."""
     if not evidence.task.pairs:
         return []
     doubts: dict[str, list[str]] = {}
@@ -83,7 +82,7 @@ def trial_notes(evidence: Evidence) -> list[str]:
             "A probe knows of a trial by how much its two recordings differ in each number, and is fitted to trials of "
             "training recordings that are drawn by the benchmark's rule."
         )
-    return [*notes, f"{evidence.name} is not tested on other corpora: {NOT_CROSSED}."]
+    return notes
 
 
 def _references(evidence: Evidence) -> list[Baseline | Probe]:

@@ -40,6 +40,7 @@ MAGIC = (
     b"ID3",
     b"NIST",
 )
+FIX = "send base64 of a wav, flac, mp3, ogg, m4a or SPHERE file"
 QUALITY = ("source_seconds", "kept_seconds", "clipped_fraction")
 WORDS = {"label", "decision", "policy", "undecided", "error"}
 
@@ -55,16 +56,17 @@ def audio_bytes(cell: object) -> bytes:
     if not isinstance(cell, bytes) or not cell:
         raise AudioError(
             "empty",
-            "no audio bytes arrived; send base64 of a wav, flac, mp3 or ogg file",
+            f"no audio bytes arrived; {FIX}",
         )
     if cell.startswith(MAGIC) or (cell[0] == 0xFF and cell[1:2] >= b"\xe0"):
+        return cell
+    # An m4a file begins with the length of its first box, which no base64 does.
+    if cell[0] == 0 and cell[4:8] == b"ftyp":
         return cell
     try:
         return base64.b64decode(b"".join(cell.split()), validate=True)
     except binascii.Error as error:
-        raise AudioError(
-            "unreadable", "neither audio nor base64; send base64 of a wav, flac, mp3 or ogg file"
-        ) from error
+        raise AudioError("unreadable", f"neither audio nor base64; {FIX}") from error
 
 
 def answer_row(prediction: Prediction) -> dict[str, object]:

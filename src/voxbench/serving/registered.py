@@ -23,7 +23,7 @@ def registered_folder(uri: str) -> Path:
         place = Path(mlflow.artifacts.download_artifacts(uri))
         served = Model.load(str(place)).flavors["python_function"]["artifacts"][ARTIFACT]["path"]
     except MlflowException as error:
-        raise InputError(f"{uri}: {str(error).splitlines()[0]}; see the models in `mlflow ui`") from error
+        raise InputError(f"{uri}: {str(error).splitlines()[0].rstrip('.')}; see the models in `mlflow ui`") from error
     except KeyError as error:
         raise InputError(f"{uri} was not registered by voxbench: name a model of its own") from error
     return place / served

@@ -17,6 +17,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from filelock import FileLock
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
@@ -95,7 +96,7 @@ def read_voice(folder: Path, name: str) -> Voice:
             voice = Voice(record, stored.get_tensor(CLIPS))
     except (SafetensorError, KeyError, ValidationError) as error:
         raise InputError(f"{path} holds no voice, or a damaged one: forget {name} and enrol it anew") from error
-    if record.name != name or voice.clips_KD.ndim != 2 or len(voice.clips_KD) != len(record.kept_seconds):
+    if record.name != name or not _sound(voice):
         raise InputError(f"{path} was renamed or changed by hand: forget {name} and enrol it anew")
     return voice
 
@@ -110,7 +111,9 @@ def forget_voice(folder: Path, name: str) -> Path:
 
 
 def voice_names(folder: Path) -> list[str]:
-    """Return the names of all voices of a folder, sorted; none where there is no folder."""
+    """Return the names of all voices of a folder, sorted; none where there is nothing, `InputError` for a file."""
+    if folder.exists() and not folder.is_dir():
+        raise _no_folder(folder)
     names = [path.name.removesuffix(ENDING) for path in folder.glob(f"*{ENDING}")]
     return sorted(name for name in names if NAME.fullmatch(name))
 
@@ -134,11 +137,23 @@ def _existing(folder: Path, name: str) -> Path:
     return path
 
 
+def _sound(voice: Voice) -> bool:
+    """Return whether there is an embedding of each clip, one that a network can have made."""
+    clips_KD = voice.clips_KD
+    if clips_KD.ndim != 2 or not 0 < len(clips_KD) == len(voice.record.kept_seconds):
+        return False
+    return clips_KD.dtype.kind == "f" and bool(np.isfinite(clips_KD).all() and clips_KD.any(axis=1).all())
+
+
+def _no_folder(path: Path) -> InputError:
+    return InputError(f"{path} is no folder: name one with --voices")
+
+
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
-        raise InputError(f"{folder} is no folder: name one with --voices") from error
+        raise _no_folder(folder) from error
     ignored = folder / ".gitignore"
     if not ignored.exists():
         ignored.write_text("*\n", encoding="utf-8")

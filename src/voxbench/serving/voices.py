@@ -88,7 +88,7 @@ class Voices:
 
     def verify(self, name: str, clip: Speech) -> Match:
         """Return whether `clip` is of the enrolled voice `name`."""
-        return self._match(name, self.verifier.compare([self._template(name)], clip)[0])
+        return self._match(name, self.verifier.compare([self._template(name, clip)], clip)[0])
 
     def identify(self, clip: Speech, top: int) -> Identification:
         """Return who is heard, and the `top` best matches, best first: by likelihood ratio, then score, then name."""
@@ -97,7 +97,7 @@ class Voices:
             raise InputError(f"top is {top}: ask for one match or more")
         if not names:
             raise InputError(f"no voices in {self.folder}: enrol some with `voxbench enroll`")
-        compared = self.verifier.compare([self._template(name) for name in names], clip)
+        compared = self.verifier.compare([self._template(name, clip) for name in names], clip)
         matches = sorted(map(self._match, names, compared), key=_best_first)
         best = matches[0]
         return Identification(
@@ -125,7 +125,7 @@ class Voices:
             raise AudioError("no_embedding", f"the network makes nothing of it ({what})")
         return heard
 
-    def _template(self, name: str) -> Template:
+    def _template(self, name: str, clip: Speech) -> Template:
         voice = read_voice(self.folder, name)
         record = voice.record
         if record.encoder != self.verifier.encoder:
@@ -133,6 +133,12 @@ class Voices:
                 f"voice {name!r} was enrolled by {record.network} as {record.encoder} (--model {record.model}), but "
                 f"{self.model} is {self.verifier.network} as {self.verifier.encoder}: embeddings of different networks "
                 "cannot be compared; name the former model, or enrol the voice anew with --replace"
+            )
+        found, expected = voice.clips_KD.shape[1], len(clip.embedding_D)
+        if found != expected:
+            raise InputError(
+                f"voice {name!r} has embeddings of {found:,} numbers, {record.network} makes such of {expected:,}: "
+                f"the file was changed, forget {name} and enrol it anew"
             )
         return Template(voice.clips_KD, sum(record.kept_seconds))
 

@@ -19,6 +19,7 @@ from voxbench.stages.finalists import (
     LEAKY_SPLIT,
     SPLIT,
     check_learning,
+    check_pairs,
     defined,
     finalist_recipe,
     read_selection,
@@ -94,6 +95,8 @@ def _jobs(workspace: Workspace, name: str, variant: str, finalists: list[dict[st
             recipe = finalist_recipe(workspace, name, finalist, seed)
             training = changed(recipe.training, settings.training, f"ablation.variants.{variant}.training")
             check_learning(workspace, benchmark, training)
+            learning = workspace.params.learning(name, finalist["model"])
+            check_pairs(workspace, benchmark, learning.model_copy(update={"training": training}))
             jobs.append(
                 Job(
                     folder=workspace.results(name, "ablate") / f"{finalist['model']}-{variant}-seed{seed}",

@@ -2,7 +2,8 @@
 
 Outputs in `results/cross`: `scores.parquet` (one row for each network and test recording) and `matrix.csv` (one for
 each network, corpus and metric). A network hears the other corpus as a served model would: the raw recording, through
-the cleaning and the front end that it was trained with. Years are held against age groups as groups.
+the cleaning and the front end that it was trained with. Years are held against age groups as groups. Networks that
+compare two recordings are asked of lists of trials, `voxbench.stages.cross_trials`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-from voxbench.artifacts import read_json
 from voxbench.audio import read_bytes
 from voxbench.config import Report
 from voxbench.metrics import METRICS, cluster_bootstrap
@@ -26,12 +26,15 @@ from voxbench.progress import Progress
 from voxbench.schema import AGE_GROUPS, GENDERS, AudioError, InputError, Split, age_group
 from voxbench.seeding import generator
 from voxbench.serving.predictor import Predictor
+from voxbench.stages.cross_trials import cross_trials
+from voxbench.stages.finalists import best_on_validation
 from voxbench.stages.workspace import Workspace
 from voxbench.tasks import Task, tasks
 
 LABELS = {"gender": "gender", "age": "age_group"}
 CLASSES = {"gender": GENDERS, "age": AGE_GROUPS}
 OLDEST = 130.0
+SCORES, MATRIX = "scores.parquet", "matrix.csv"
 
 
 @dataclass(frozen=True)
@@ -52,11 +55,20 @@ class Cell:
 
 
 def cross(workspace: Workspace) -> None:
-    """Test the best network of every benchmark on every corpus that has labels for its subject."""
-    folder, params = workspace.root / "results" / "cross", workspace.params
+    """Test the best network of every benchmark on every corpus that has labels for its subject, or lists of trials."""
+    folder = workspace.root / "results" / "cross"
+    are_written = [_cross_labels(workspace, folder), cross_trials(workspace, folder)]
+    if not any(are_written):
+        raise InputError(
+            "no benchmark can be crossed: none is of gender or age, or no corpus has a test recording left, and none "
+            "is of verification, or no corpus names a list under corpora.NAME.trials"
+        )
+
+
+def _cross_labels(workspace: Workspace, folder: Path) -> bool:
+    """Test what judges recordings one by one; return whether anything was written, and if not, remove what was."""
+    params = workspace.params
     names = [name for name, row in params.benchmarks.items() if tasks[row.task].subject in LABELS]
-    if pairs := [name for name, row in params.benchmarks.items() if tasks[row.task].pairs]:
-        print(f"cross: left out {', '.join(pairs)}: a network is asked of one recording here, and a trial has two")
     corpora = {params.benchmarks[name].corpus for name in names}
     work = [(name, corpus) for name in names for corpus in params.corpora if corpus in corpora]
     cells: list[Cell] = []
@@ -65,28 +77,21 @@ def cross(workspace: Workspace) -> None:
         for cell in joblib.Parallel(n_jobs=params.parallel.workers, return_as="generator")(jobs):
             cells.append(cell)
             progress.advance(f"{cell.benchmark} on {cell.corpus}: {len(cell.rows)} recordings")
-    folder.mkdir(parents=True, exist_ok=True)
     tables = [
         cell.rows.drop(columns="speakers").assign(benchmark=cell.benchmark, corpus=cell.corpus)
         for cell in cells
         if len(cell.rows)
     ]
     if not tables:
-        raise InputError(
-            "no benchmark can be crossed: none is of gender or age, or no corpus has a test recording left"
-        )
-    pd.concat(tables, ignore_index=True).to_parquet(folder / "scores.parquet", index=False)
+        for name in (SCORES, MATRIX):
+            (folder / name).unlink(missing_ok=True)
+        return False
+    folder.mkdir(parents=True, exist_ok=True)
+    pd.concat(tables, ignore_index=True).to_parquet(folder / SCORES, index=False)
     matrix = pd.DataFrame([row for cell in cells for row in _measure(cell, params.report)])
-    matrix.to_csv(folder / "matrix.csv", index=False)
+    matrix.to_csv(folder / MATRIX, index=False)
     print(matrix[["benchmark", "corpus", "metric", "value", "low", "high"]].to_string(index=False))
-
-
-def best_on_validation(workspace: Workspace, benchmark: str) -> Path:
-    """Return the folder of the benchmark's network that is best on validation rows."""
-    path = workspace.models(benchmark) / "ranking.json"
-    if not path.is_file():
-        raise InputError(f"no {path.relative_to(workspace.root)}: run `dvc repro finetune@{benchmark}` first")
-    return path.parent / str(read_json(path)[0]["model"])
+    return True
 
 
 def test(workspace: Workspace, benchmark: str, corpus: str) -> Cell:

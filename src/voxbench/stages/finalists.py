@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 from voxbench.artifacts import read_json
@@ -146,6 +147,14 @@ def _selection(workspace: Workspace, study: str) -> dict[str, Any]:
         raise InputError(f"no {path.relative_to(workspace.root)}: run `dvc repro select@{study}` first")
     selection: dict[str, Any] = read_json(path)
     return selection
+
+
+def best_on_validation(workspace: Workspace, benchmark: str) -> Path:
+    """Return the folder of the benchmark's network that is best on validation rows."""
+    path = workspace.models(benchmark) / "ranking.json"
+    if not path.is_file():
+        raise InputError(f"no {path.relative_to(workspace.root)}: run `dvc repro finetune@{benchmark}` first")
+    return path.parent / str(read_json(path)[0]["model"])
 
 
 def defined(metric: str, value: float | None, run: str) -> float:

@@ -13,6 +13,7 @@ from voxbench.reporting.evidence import Evidence, Question, Sources, gather
 from voxbench.reporting.exports import summary, write_cross_figures, write_figures, write_plots
 from voxbench.reporting.finalists import Comparing
 from voxbench.reporting.page import render
+from voxbench.reporting.tables_lists import read_lists
 from voxbench.reporting.tables_overview import read_matrix
 from voxbench.stages.workspace import Workspace
 from voxbench.tasks import tasks
@@ -22,7 +23,8 @@ def report(workspace: Workspace) -> None:
     """Write the report of every benchmark of `params.yaml`; all of them must be finished."""
     folder = workspace.reports
     benchmarks = [gather_benchmark(workspace, name) for name in workspace.params.benchmarks]
-    matrix = read_matrix(workspace.results("cross", ""))
+    crossed = workspace.results("cross", "")
+    matrix = read_matrix(crossed)
     for part in (folder / "figures", folder / "plots"):
         shutil.rmtree(part, ignore_errors=True)
     for evidence in benchmarks:
@@ -30,7 +32,7 @@ def report(workspace: Workspace) -> None:
         write_plots(evidence, folder / "plots" / evidence.name)
     write_cross_figures(matrix, folder / "figures")
     write_json(folder / "metrics.json", {evidence.name: summary(evidence) for evidence in benchmarks})
-    write_text(folder / "index.html", render(benchmarks, matrix))
+    write_text(folder / "index.html", render(benchmarks, matrix, read_lists(crossed)))
     print(f"report on {', '.join(workspace.params.benchmarks)}: {folder / 'index.html'}")
 
 

@@ -20,11 +20,11 @@ import torch
 
 from voxbench.audio import read_bytes
 from voxbench.registry import closest
-from voxbench.reporting.quantities import decimal
+from voxbench.reporting.quantities import counted, decimal
 from voxbench.schema import InputError
 from voxbench.serving.registered import REGISTERED, registered_folder
 from voxbench.serving.verifier import Speech, Verifier
-from voxbench.serving.voice_files import forget_voice, read_voice, voice_names
+from voxbench.serving.voice_files import VoiceRecord, forget_voice, read_voice, voice_names
 from voxbench.serving.voices import Match, Voices
 from voxbench.stages.workspace import Workspace
 from voxbench.tracking.store import connect
@@ -71,13 +71,9 @@ def _enroll(workspace: Workspace, folder: Path, asked: Asked) -> Answer:
     voices = _voices(workspace, folder, asked, asked.model)
     done = voices.enroll(asked.name, asked.clips, asked.replace)
     record = done.record
-    seconds = sum(record.kept_seconds)
-    lines = [
-        f"enrolled {record.name}: {len(record.kept_seconds)} clips, {decimal(seconds, 1)} s without silence, by "
-        f"{record.network}"
-    ]
+    lines = [f"enrolled {_of_clips(record)}"]
     if done.repeated:
-        lines.append(f"{done.repeated} more had the audio of another clip, and count once with it")
+        lines.append(f"{counted(done.repeated, 'more clip')} of the same audio, which counts once")
     return record.model_dump(mode="json") | {"repeated": done.repeated}, lines, ACCEPTED
 
 
@@ -93,12 +89,9 @@ def _verify(workspace: Workspace, folder: Path, asked: Asked) -> Answer:
 
 def _identify(workspace: Workspace, folder: Path, asked: Asked) -> Answer:
     names = voice_names(folder)
-    models = sorted({read_voice(folder, name).record.model for name in names})
-    if asked.model is None and len(models) > 1:
-        raise InputError(f"the voices in {folder} were enrolled by several models ({', '.join(models)}): name one")
     if not names:
         raise InputError(f"no voices in {folder}: enrol some with `voxbench enroll`")
-    voices = _voices(workspace, folder, asked, asked.model or models[0])
+    voices = _voices(workspace, folder, asked, asked.model or _model_of_all(folder, names))
     heard = voices.hear(*asked.clips)
     found = voices.identify(heard, len(names) if asked.top is None else asked.top)
     best = found.matches[0]
@@ -116,15 +109,25 @@ def _forget(workspace: Workspace, folder: Path, asked: Asked) -> Answer:
 
 def _list(workspace: Workspace, folder: Path, asked: Asked) -> Answer:
     records = [read_voice(folder, name).record for name in voice_names(folder)]
-    lines = [
-        f"{record.name}: {len(record.kept_seconds)} clips, {decimal(sum(record.kept_seconds), 1)} s without silence, "
-        f"by {record.network}"
-        for record in records
-    ]
+    lines = list(map(_of_clips, records))
     return [record.model_dump(mode="json") for record in records], lines or [f"no voices in {folder}"], ACCEPTED
 
 
 DOES = {"enroll": _enroll, "verify": _verify, "identify": _identify, "forget": _forget, "voices": _list}
+
+
+def _model_of_all(folder: Path, names: Sequence[str]) -> str:
+    """Return what the model of all voices is called; refuse voices of several, which nothing can be compared with."""
+    records = [read_voice(folder, name).record for name in names]
+    models = sorted({record.model for record in records})
+    if len({record.encoder for record in records}) > 1:
+        raise InputError(
+            f"the voices in {folder} were enrolled by different networks ({', '.join(models)}): enrol them anew by "
+            "one, or keep a folder for each, which --voices names"
+        )
+    if len(models) > 1:
+        raise InputError(f"one network enrolled the voices in {folder} as {', '.join(models)}: name it with --model")
+    return models[0]
 
 
 def _voices(workspace: Workspace, folder: Path, asked: Asked, model: str) -> Voices:
@@ -138,6 +141,8 @@ def _folder_of(workspace: Workspace, model: str) -> Path:
         connect(workspace.root)
         return registered_folder(model)
     benchmark, _, network = model.partition("/")
+    if not network:
+        raise InputError(f"found --model {model!r}, expected BENCHMARK/MODEL or models:/NAME@ALIAS")
     workspace.params.benchmark(benchmark)
     known = sorted(path.name for path in workspace.models(benchmark).glob("*/") if path.is_dir())
     if network not in known:
@@ -156,6 +161,12 @@ def _told(match: Match) -> dict[str, Any]:
 
 def _quality(heard: Speech) -> dict[str, float]:
     return {name: getattr(heard, name) for name in ("source_seconds", "kept_seconds", "clipped_fraction")}
+
+
+def _of_clips(record: VoiceRecord) -> str:
+    """Return whose voice it is, of what and by which network."""
+    clips, seconds = counted(len(record.kept_seconds), "clip"), decimal(sum(record.kept_seconds), 1)
+    return f"{record.name}: {clips}, {seconds} s without silence, by {record.network}"
 
 
 def _sentence(match: Match) -> str:

@@ -19,12 +19,12 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from voxbench.config import LargeMargin, Schedule, Training, Verification
 from voxbench.features.dataset import evaluation_loader
-from voxbench.schema import Split
+from voxbench.schema import InputError, Split
 from voxbench.seeding import derive_seed
 from voxbench.tasks import Task
 from voxbench.training.batches import copies_of, training_batches
 from voxbench.training.data import BenchmarkData
-from voxbench.training.judging import Judge, judge_of
+from voxbench.training.judging import Judge, TrialJudge, judge_of
 from voxbench.training.module import TrainingModule
 from voxbench.training.network import Network, Statistics, build_network
 from voxbench.training.scoring import evaluate
@@ -53,9 +53,17 @@ class Recipe:
         return replace(self, training=training)
 
     def second_phase(self, plan: LargeMargin) -> Recipe:
-        """Return the recipe of the large-margin phase: longer crops, its own margin, no copies."""
+        """Return the recipe of the large-margin phase: longer crops, its own margin, no copies.
+
+        Raises InputError for a margin of a loss that has none.
+        """
         training, margin = self.training, self.training.margin
         assert margin is not None, "checked before anything is trained"
+        if margin.kind == "softmax" and plan.margin:
+            raise InputError(
+                f"finetune.large_margin.margin is {plan.margin:g}, but training.margin.kind is softmax, which has "
+                "none: set it to 0, or use am or aam"
+            )
         changes = {
             "learning_rate": plan.learning_rate,
             "crop_seconds": plan.crop_seconds,
@@ -117,21 +125,23 @@ def fit(
     a run that was cut off goes on from it, to the same result. A large-margin phase goes on from the best epoch's
     weights; its epochs follow in the history, and the best of all of them is kept.
     """
+    second = recipe.second_phase(recipe.large_margin) if recipe.large_margin else None
     torch.manual_seed(derive_seed(recipe.seed, "weights", recipe.model))
     train_rows = data.training_rows(recipe.train_per_class, recipe.seed)
     targets = copies_of(data, train_rows, recipe.training).target
     statistics = Statistics(data.mean, data.std, targets)
     network = build_network(recipe.model, data.task, recipe.training, recipe.schedule.trainable, statistics, initial)
     judge = judge_of(data, Split.VALID, recipe.training, recipe.verification, train_rows)
+    if isinstance(judge, TrialJudge):
+        judge.check(network.encoder.embedding_dim)
     record = EpochRecord(data.task, judge, metric, prune, recipe.schedule.patience)
     run = _Run(network, data, train_rows, targets, judge, record)
     run.train(recipe, data, checkpoints)
     network.load_state_dict(record.best_weights)
-    if recipe.large_margin and record.goes_on:
+    if second and record.goes_on:
         record.begin_phase()
-        second = recipe.second_phase(recipe.large_margin)
         folder = checkpoints / "large-margin" if checkpoints else None
-        run.train(second, data.with_crops(recipe.large_margin.crop_seconds), folder)
+        run.train(second, data.with_crops(second.training.crop_seconds), folder)
         network.load_state_dict(record.best_weights)
     return Fitted(network, record.history, record.seconds, record.best_epoch, record.pruned)
 

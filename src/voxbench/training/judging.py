@@ -29,12 +29,14 @@ from voxbench.config import Training, Verification
 from voxbench.features.trial_lists import TrialList
 from voxbench.metrics import UndefinedError
 from voxbench.metrics.detection import min_cllr
+from voxbench.metrics.plda import check_size
+from voxbench.metrics.score_normalisation import check_top
 from voxbench.metrics.trial_scores import BackEnd, refuse_shared_speakers
 from voxbench.schema import Split
 from voxbench.tasks import Task
 from voxbench.training.data import BenchmarkData, subset
 from voxbench.training.scoring import score_table
-from voxbench.training.trials import back_end_of, embeddings_of, recordings, trial_table, trials_of
+from voxbench.training.trials import back_end_of, embeddings_of, plda_of, recordings, trial_table, trials_of
 
 
 class Judge(Protocol):
@@ -70,19 +72,23 @@ class RowJudge:
 class TrialJudge:
     """Judges trials between `heard` recordings; `fitted` are the training rows that scores are fitted on, if any.
 
-    `rows` has the recordings of the trials first. Raises InputError for a speaker who is in both. A network that has
-    diverged, or that hears everybody as one, has no scores: they are NaN, and so is the loss.
+    `rows` has the recordings of the trials first. Raises InputError for an AS-norm of more speakers than were trained
+    on. A network that has diverged, or that hears everybody as one, has no scores: they are NaN, and so is the loss.
     """
 
-    def __init__(
-        self, heard: pd.DataFrame, listed: TrialList, fitted: pd.DataFrame, settings: Verification, split: Split
-    ) -> None:
-        refuse_shared_speakers(fitted["speaker"], heard["speaker"], f"{split} trials")
+    def __init__(self, heard: pd.DataFrame, listed: TrialList, fitted: pd.DataFrame, settings: Verification) -> None:
+        if settings.as_norm is not None:
+            check_top(settings.as_norm.top, fitted["speaker"].nunique())
         self.heard = heard
         self.listed = listed
         self.fitted = fitted
         self.settings = settings
         self.rows = pd.concat([heard, fitted], ignore_index=True)
+
+    def check(self, dimensions: int) -> None:
+        """Raise InputError for a PLDA that cannot be fitted on embeddings of so many dimensions."""
+        if plda := plda_of(self.settings):
+            check_size(plda, len(self.fitted), self.fitted["speaker"].nunique(), dimensions)
 
     def loss(self, outputs: Tensor) -> Tensor:
         """Return the minimum Cllr in bits; NaN for outputs that are not finite."""
@@ -113,14 +119,19 @@ class TrialJudge:
 def judge_of(
     data: BenchmarkData, split: Split, training: Training, verification: Verification | None, train_rows: pd.DataFrame
 ) -> RowJudge | TrialJudge:
-    """Return the judge of a split, for a network that learns from `train_rows`."""
+    """Return the judge of a split, for a network that learns from `train_rows`.
+
+    Raises InputError for a trial of somebody who is learnt from, and for what the judge refuses.
+    """
     rows = data.split(split)
     if not data.task.pairs:
         return RowJudge(data.task, rows, data.task.targets(train_rows), training)
     assert verification is not None, "a recipe of a task of pairs says how they are scored"
     listed = trials_of(rows, data.listed, verification, split)
+    heard = recordings(rows, listed.trials)
+    refuse_shared_speakers(train_rows["speaker"], heard["speaker"], f"the training split beside the {split} trials")
     fitted = train_rows.iloc[:0]
     if verification.fits:
         numbers = data.task.targets(train_rows)
         fitted = subset(train_rows, numbers, verification.recordings_per_speaker, verification.trials.seed)
-    return TrialJudge(recordings(rows, listed.trials), listed, fitted, verification, split)
+    return TrialJudge(heard, listed, fitted, verification)

@@ -62,7 +62,7 @@ class TrainingModule(lightning.LightningModule):
         torch.manual_seed(derive_seed(self.seed, "dropout", self.current_epoch, batch_index))
         draws = generator(self.seed, "mask", self.current_epoch, batch_index)
         augmentation = self.training_settings.augmentation
-        features = mask(batch.features, self.network.mean_F1, augmentation, self.hop_ms, draws)
+        features = mask(batch.features, self.network.centre(batch.features), augmentation, self.hop_ms, draws)
         epochs = self.current_epoch + batch_index / self.trainer.num_training_batches
         loss = self.loss(self.network(features), batch.target, epochs)
         self._losses.append(loss.detach())

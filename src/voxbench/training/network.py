@@ -15,45 +15,8 @@ from torch.utils.data import DataLoader
 
 from voxbench.config import Trainable, Training
 from voxbench.features.dataset import Batch
-from voxbench.models import create_model, freeze, spec
+from voxbench.models import Encoder, create_model, freeze, spec
 from voxbench.tasks import Task
-
-
-class Network(nn.Module):
-    """Features `(B, F, T)` in, the task's outputs out; everything that serving needs is in its state dict.
-
-    A network of a task of pairs `embeds`: its head knows the training speakers, and nobody else.
-    """
-
-    mean_F1: Tensor
-    std_F1: Tensor
-
-    def __init__(self, encoder: nn.Module, head: nn.Module, mean: np.ndarray, std: np.ndarray, embeds: bool) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.head = head
-        self.embeds = embeds
-        self.register_buffer("mean_F1", torch.tensor(mean, dtype=torch.float32)[:, None])
-        self.register_buffer("std_F1", torch.tensor(std, dtype=torch.float32)[:, None])
-
-    def forward(self, features_BFT: Tensor) -> Tensor:
-        """Return the head's outputs for a batch."""
-        outputs: Tensor = self.head(self.embedded(features_BFT))
-        return outputs
-
-    def embedded(self, features_BFT: Tensor) -> Tensor:
-        """Return the embeddings `(B, D)` of a batch."""
-        embedding_BD: Tensor = self.encoder((features_BFT - self.mean_F1) / self.std_F1)
-        return embedding_BD
-
-    def judged(self, features_BFT: Tensor) -> Tensor:
-        """Return what is judged of a batch: the head's outputs, or of a task of pairs the embeddings."""
-        return self.embedded(features_BFT) if self.embeds else self(features_BFT)
-
-    def kept(self) -> dict[str, Tensor]:
-        """Return the weights that what is judged depends on."""
-        weights = self.state_dict()
-        return {name: tensor for name, tensor in weights.items() if not (self.embeds and name.startswith("head."))}
 
 
 @dataclass(frozen=True)
@@ -63,6 +26,51 @@ class Statistics:
     mean: np.ndarray
     std: np.ndarray
     targets: np.ndarray
+
+
+class Network(nn.Module):
+    """Features `(B, F, T)` in, the task's outputs out; everything that serving needs is in its state dict.
+
+    A network of a task of pairs `embeds`: its head knows the training speakers, and nobody else. One that is `centred`
+    subtracts each crop's own mean over time, any other that of the training rows.
+    """
+
+    mean_F1: Tensor
+    std_F1: Tensor
+
+    def __init__(
+        self, encoder: Encoder, head: nn.Module, statistics: Statistics, *, embeds: bool, centred: bool
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = head
+        self.embeds = embeds
+        self.centred = centred
+        self.register_buffer("mean_F1", torch.tensor(statistics.mean, dtype=torch.float32)[:, None])
+        self.register_buffer("std_F1", torch.tensor(statistics.std, dtype=torch.float32)[:, None])
+
+    def forward(self, features_BFT: Tensor) -> Tensor:
+        """Return the head's outputs for a batch."""
+        outputs: Tensor = self.head(self.embedded(features_BFT))
+        return outputs
+
+    def embedded(self, features_BFT: Tensor) -> Tensor:
+        """Return the embeddings `(B, D)` of a batch."""
+        embedding_BD: Tensor = self.encoder((features_BFT - self.centre(features_BFT)) / self.std_F1)
+        return embedding_BD
+
+    def centre(self, features_BFT: Tensor) -> Tensor:
+        """Return what is subtracted from a batch: each crop's own mean `(B, F, 1)`, or the training rows' `(F, 1)`."""
+        return features_BFT.mean(dim=2, keepdim=True) if self.centred else self.mean_F1
+
+    def judged(self, features_BFT: Tensor) -> Tensor:
+        """Return what is judged of a batch: the head's outputs, or of a task of pairs the embeddings."""
+        return self.embedded(features_BFT) if self.embeds else self(features_BFT)
+
+    def kept(self) -> dict[str, Tensor]:
+        """Return the weights that what is judged depends on."""
+        weights = self.state_dict()
+        return {name: tensor for name, tensor in weights.items() if not (self.embeds and name.startswith("head."))}
 
 
 def build_network(
@@ -83,7 +91,7 @@ def build_network(
     encoder = create_model(model, **{name: known[name] for name in spec(model).accepts})
     freeze(encoder, trainable)
     head = task.head(encoder.embedding_dim, training, statistics.targets)
-    return Network(encoder, head, statistics.mean, statistics.std, task.pairs)
+    return Network(encoder, head, statistics, embeds=task.pairs, centred=training.subtract == "crop_mean")
 
 
 def predict(network: Network, loader: DataLoader[Batch], crops: int) -> Tensor:

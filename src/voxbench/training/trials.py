@@ -15,14 +15,13 @@ import pandas as pd
 from torch import Tensor
 
 from voxbench.config import Verification
-from voxbench.features.trial_lists import STORED, TrialList, drawn_list, usable_trials
+from voxbench.features.trial_lists import SIDES, STORED, TrialList, drawn_list, usable_trials
 from voxbench.features.trial_rule import draw_trials
 from voxbench.metrics import UndefinedError
 from voxbench.metrics.plda import PldaSettings
 from voxbench.metrics.trial_scores import BackEnd, fit_back_end, score_trials
 from voxbench.schema import InputError, Split
 
-SIDES = ("enroll", "test")
 JOINT = "|"
 """What stands between the two recordings in the id of a trial."""
 TOLD = ("speaker", "session", "gender")
@@ -64,11 +63,15 @@ def embeddings_of(outputs_UKD: Tensor) -> np.ndarray:
     return np.asarray(outputs_UKD.double().mean(dim=1).numpy())
 
 
+def plda_of(settings: Verification) -> PldaSettings | None:
+    """Return how a PLDA is fitted, None for none."""
+    return PldaSettings(**settings.plda.model_dump()) if settings.plda else None
+
+
 def back_end_of(settings: Verification, embeddings_SD: np.ndarray | None, speakers_S: np.ndarray | None) -> BackEnd:
     """Return how trials are scored, fitted on training rows; on nothing, where the settings fit nothing."""
-    plda = PldaSettings(**settings.plda.model_dump()) if settings.plda else None
     top = settings.as_norm.top if settings.as_norm else None
-    return fit_back_end(embeddings_SD, speakers_S, centre=settings.centre, top=top, plda=plda)
+    return fit_back_end(embeddings_SD, speakers_S, centre=settings.centre, top=top, plda=plda_of(settings))
 
 
 def trial_table(

@@ -1,0 +1,90 @@
+"""The table of verification networks on lists of trials, of their own corpus and of others, from the cross stage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from voxbench.reporting.finalists import read_table
+from voxbench.reporting.quantities import DASH, count, quantity, visible
+from voxbench.reporting.table import Row, Table
+from voxbench.reporting.trial_findings import CLEANED
+
+LISTS = "trials.csv"
+CELL = ["benchmark", "model", "corpus", "list"]
+
+
+def read_lists(folder: Path) -> pd.DataFrame:
+    """Read what the cross stage wrote of lists in `folder`; a table without rows where it wrote nothing."""
+    path = folder / LISTS
+    return read_table(path) if path.is_file() else pd.DataFrame(columns=[*CELL, "metric"])
+
+
+def crossed_lists_table(measures: pd.DataFrame, level: str) -> Table:
+    """Tabulate each network on each list in one row; a metric that a row lacks is a dash, and the notes say why."""
+    metrics = list(dict.fromkeys(measures["metric"]))
+    cells = [rows for _, rows in measures.groupby(CELL, sort=False)]
+    most = int(measures["trials"].max()) if len(measures) else 0
+    headings = [quantity(name, most).heading for name in metrics]
+    return Table(
+        title="Verification on other lists",
+        says=(
+            "Of each benchmark of verification the fine-tuned network that is best on validation, on every list of "
+            "trials that a corpus has: raw recordings, scored and decided as a served model would. The interval "
+            f"({level}, over the speakers of both sides) is that of {headings[0] if headings else 'the first metric'}. "
+            "actDCF and Cllr are those of the ratios that the stored decision makes of scores. Nobody on a list may be "
+            "known from training or validation, or there is a dash. Lost: trials whose recordings cannot be heard."
+        ),
+        columns=(
+            *("benchmark", "model", "tested on", "list", "form"),
+            *headings[:1],
+            "interval",
+            *headings[1:],
+            *("trials", "targets", "speakers", "lost"),
+        ),
+        words=5,
+        rows=tuple(Row(_cells(rows, metrics), False) for rows in cells),
+        notes=tuple(note for rows in cells for note in _notes(rows)),
+    )
+
+
+def _cells(rows: pd.DataFrame, metrics: list[str]) -> tuple[str, ...]:
+    about, by_metric = rows.iloc[0], rows.set_index("metric")
+    shown = [_number(by_metric, name) for name in metrics]
+    return (
+        *(visible(str(about[name])) for name in ("benchmark", "model", "corpus", "name")),
+        CLEANED[None if pd.isna(about["is_cleaned"]) else bool(about["is_cleaned"])],
+        *shown[:1],
+        _interval(by_metric, metrics[0]),
+        *shown[1:],
+        *(count(int(about[name])) for name in ("trials", "targets", "speakers", "lost")),
+    )
+
+
+def _number(by_metric: pd.DataFrame, name: str) -> str:
+    if name not in by_metric.index:
+        return DASH
+    row: Any = by_metric.loc[name]
+    return quantity(name, int(row["trials"])).number(row["value"])
+
+
+def _interval(by_metric: pd.DataFrame, name: str) -> str:
+    if name not in by_metric.index or pd.isna(by_metric.loc[name, "low"]):
+        return DASH
+    row: Any = by_metric.loc[name]
+    shown = quantity(name, int(row["trials"]))
+    return f"{shown.number(row['low'])} to {shown.number(row['high'])}"
+
+
+def _notes(rows: pd.DataFrame) -> list[str]:
+    """Return what is said of one network on one list; what is said of some metrics only names them."""
+    about = rows.iloc[0]
+    place = f"{about['benchmark']} on {visible(str(about['name']))} of {about['corpus']}"
+    found = []
+    for note, noted in rows[rows["note"] != ""].groupby("note", sort=False):
+        labels = [quantity(name, int(about["trials"])).label for name in noted["metric"]]
+        which = "" if len(noted) == len(rows) else f", {', '.join(labels)}"
+        found.append(f"{place}{which}: {visible(str(note))}")
+    return found
