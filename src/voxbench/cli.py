@@ -22,16 +22,18 @@ LOCKED = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 class Command(NamedTuple):
-    """One sub-command: what it does, the words that follow it in its example, and the function that runs it.
+    """One sub-command: what it does, the words that follow it in its examples, and the function that runs it.
 
-    `arguments` are names of single words; one that ends in `...` takes several, one in brackets may be left out. The
-    function returns an exit status where there is more than success to tell.
+    `also` are those of a second example, of a command that does two things. `arguments` are names of single words; one
+    that ends in `...` takes several, one in brackets may be left out. The function returns an exit status where there
+    is more than success to tell.
     """
 
     purpose: str
     arguments: tuple[str, ...]
     example: str
     run: Callable[[Workspace, argparse.Namespace], int | None]
+    also: str | None = None
 
 
 def _doctor(workspace: Workspace, arguments: argparse.Namespace) -> int:
@@ -208,7 +210,7 @@ COMMANDS = {
     "enroll": Command(
         "enrol a voice from recordings, of which only embeddings are kept",
         ("name", "clip..."),
-        "ann one.wav two.wav --model verify-voxceleb/ecapa_tdnn",
+        "ann one.wav two.wav --model verify-voxceleb/ecapa_tdnn_64",
         _voices,
     ),
     "verify": Command(
@@ -232,6 +234,7 @@ COMMANDS = {
         ("action", "name..."),
         "fetch resnet18",
         _weights,
+        "convert embedding_model.ckpt --model ecapa_tdnn_1024_3072 --bands 80 --output data/weights/theirs.safetensors",
     ),
 }
 ACTIONS = {"weights": ("fetch", "convert")}
@@ -246,9 +249,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="configuration file (params.yaml)")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
-        example = f"example: voxbench {name} {command.example}".rstrip()
-        one = commands.add_parser(name, help=command.purpose, description=command.purpose, epilog=example)
-        # The example stays on one line, to be copied.
+        shown_lines = [f"example: voxbench {name} {command.example}".rstrip()]
+        if command.also is not None:
+            shown_lines.append(f"example: voxbench {name} {command.also}")
+        one = commands.add_parser(
+            name, help=command.purpose, description=command.purpose, epilog="\n".join(shown_lines)
+        )
+        # An example stays on one line, to be copied.
         one.formatter_class = argparse.RawDescriptionHelpFormatter
         shown = command.example.split()
         for number, word in enumerate(command.arguments):

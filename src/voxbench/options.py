@@ -84,7 +84,7 @@ OPTIONS = {
     "train": TRAIN_OPTIONS,
     "evaluate": EVALUATE_OPTIONS,
     "enroll": (
-        MODEL._replace(required=True),
+        MODEL._replace(purpose="BENCHMARK/MODEL or models:/NAME@ALIAS", required=True),
         Option("replace", "in the place of an enrolled voice of that name"),
         *STORE,
     ),

@@ -12,12 +12,12 @@ from reporting.reading import Page, cell, rows_of
 from voxbench.metrics import metrics_of
 from voxbench.reporting.evidence import Evidence
 from voxbench.reporting.exports import summary, write_plots
-from voxbench.reporting.page import render, trials_shown
+from voxbench.reporting.page import Crossed, render, trials_shown
 from voxbench.reporting.published import PUBLISHED, published_figures
 from voxbench.reporting.quantities import QUANTITIES
 from voxbench.reporting.tables import trials_table
 from voxbench.reporting.tables_data import splits_table
-from voxbench.reporting.tables_lists import read_lists
+from voxbench.reporting.tables_lists import read_identities, read_lists
 from voxbench.reporting.tables_overview import cross_table, overview_table, read_matrix
 from voxbench.reporting.tables_results import results_table
 from voxbench.reporting.tables_variants import variants_table
@@ -48,7 +48,7 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def page(benchmarks: list[Evidence], matrix: pd.DataFrame, undrawn: None, tmp_path) -> Page:
-    return Page(render(benchmarks, matrix, read_lists(tmp_path)))
+    return Page(render(benchmarks, Crossed(matrix, read_lists(tmp_path), read_identities(tmp_path))))
 
 
 # Kinds.
@@ -254,7 +254,9 @@ def test_a_pair_that_could_not_be_tested_says_why(matrix: pd.DataFrame) -> None:
 
 
 def test_without_crossing_there_is_no_section(benchmarks: list[Evidence], undrawn: None, tmp_path) -> None:
-    assert "across-corpora" not in render(benchmarks[:1], read_matrix(tmp_path), read_lists(tmp_path))
+    assert "across-corpora" not in render(
+        benchmarks[:1], Crossed(read_matrix(tmp_path), read_lists(tmp_path), read_identities(tmp_path))
+    )
 
 
 @pytest.mark.slow

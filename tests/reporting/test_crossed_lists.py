@@ -6,9 +6,9 @@ import pytest
 
 from reporting.paired_project import SKILLS, VERIFY, write_paired
 from reporting.reading import Page
-from voxbench.reporting.page import render
+from voxbench.reporting.page import Crossed, render
 from voxbench.reporting.quantities import DASH
-from voxbench.reporting.tables_lists import crossed_lists_table, read_lists
+from voxbench.reporting.tables_lists import crossed_lists_table, read_identities, read_lists
 from voxbench.reporting.tables_overview import read_matrix
 from voxbench.stages.report import gather_benchmark
 
@@ -73,7 +73,7 @@ def test_what_is_said_of_one_metric_names_it(folder):
 
 def test_the_page_has_the_table_without_a_matrix_and_nothing_is_trusted(evidence, folder, monkeypatch):
     monkeypatch.setattr("voxbench.reporting.page.figures_of", lambda evidence: {})
-    page = Page(render([evidence], read_matrix(folder), read_lists(folder)))
+    page = Page(render([evidence], Crossed(read_matrix(folder), read_lists(folder), read_identities(folder))))
     assert not page.open
     text = " ".join(page.texts)
     assert "Across corpora" in text
@@ -86,5 +86,5 @@ def test_the_page_has_the_table_without_a_matrix_and_nothing_is_trusted(evidence
 def test_without_the_file_there_is_no_table_and_no_section(evidence, tmp_path, monkeypatch):
     monkeypatch.setattr("voxbench.reporting.page.figures_of", lambda evidence: {})
     assert crossed_lists_table(read_lists(tmp_path), "95 %").rows == ()
-    page = Page(render([evidence], read_matrix(tmp_path), read_lists(tmp_path)))
+    page = Page(render([evidence], Crossed(read_matrix(tmp_path), read_lists(tmp_path), read_identities(tmp_path))))
     assert "Across corpora" not in page.texts

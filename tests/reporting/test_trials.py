@@ -13,7 +13,7 @@ from voxbench.evaluation.settings import Settings
 from voxbench.metrics.bayes import min_dcf
 from voxbench.reporting.exports import summary, write_plots
 from voxbench.reporting.figures import figures_of
-from voxbench.reporting.page import render, tiles
+from voxbench.reporting.page import Crossed, render, tiles
 from voxbench.reporting.pairs import trial_rows
 from voxbench.reporting.quantities import DASH
 from voxbench.reporting.tables_data import splits_table
@@ -38,7 +38,9 @@ def evidence(workspace):
 
 @pytest.fixture(scope="module")
 def page(evidence):
-    return render([evidence], pd.DataFrame(columns=["subject", "metric"]), pd.DataFrame(columns=["metric"]))
+    return render(
+        [evidence], Crossed(pd.DataFrame(columns=["subject", "metric"]), *[pd.DataFrame(columns=["metric"])] * 2)
+    )
 
 
 def test_the_table_has_the_metrics_of_the_field_at_the_costs_of_the_settings(evidence):

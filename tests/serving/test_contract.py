@@ -11,6 +11,7 @@ import pytest
 import soundfile
 from mlflow.models.utils import _enforce_schema
 
+from audio.encoded_files import m4a
 from serving.clips import base64_text, clip, encoded
 from voxbench.audio import decode_audio
 from voxbench.evaluation.decisions import Verdict
@@ -53,6 +54,12 @@ def test_a_recording_arrives_in_whichever_form_mlflow_hands_it_over(name):
     assert audio_bytes(data) == data, "decoded by MLflow"
     assert audio_bytes(text) == data, "base64 as text"
     assert audio_bytes(text.encode()) == data, "base64 as bytes"
+
+
+def test_an_m4a_arrives_too(tmp_path):
+    data = m4a(tmp_path)
+    decode_audio(data)
+    assert {audio_bytes(data), audio_bytes(base64_text(data))} == {data}
 
 
 @pytest.mark.parametrize("rate_hz", [44100, 22050, 11025])

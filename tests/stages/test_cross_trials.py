@@ -18,9 +18,10 @@ from voxbench.metrics.bayes import min_cllr
 from voxbench.metrics.trial_scores import BackEnd
 from voxbench.schema import InputError
 from voxbench.serving.verifier import Speech
-from voxbench.stages import cross_trials as module
+from voxbench.stages import hearing
 from voxbench.stages.cross import cross
-from voxbench.stages.cross_trials import _scored, embed
+from voxbench.stages.cross_trials import _scored
+from voxbench.stages.hearing import embed
 from voxbench.stages.prepare import prepare
 from voxbench.stages.workspace import Workspace, open_workspace
 
@@ -197,7 +198,8 @@ def test_lost_recordings_are_counted_with_their_reasons(crossed, changed):
     [unprepared] = {before.loc[(GUESTS, OTHER_LIST, "eer"), "lost"]}
     assert unprepared == stored["lost"].notna().sum() > 0
     assert ((stored["enroll"] == BROKEN) | (stored["test"] == BROKEN)).sum() == unprepared
-    gone = stored.loc[stored["lost"].isna(), "enroll"].iloc[0]
+    sound = stored[stored["lost"].isna()]
+    gone = min({*sound["enroll"]} & {*sound["test"]})
     (changed.root / "guests" / gone).write_text("no audio")
     cross(changed)
     measures, trials = tables_of(changed)
@@ -241,7 +243,7 @@ def test_each_recording_is_heard_once_for_all_lists(changed, monkeypatch):
         asked.extend((root.name, name) for name in recordings)
         return embed(network, root, recordings)
 
-    monkeypatch.setattr(module, "embed", listen)
+    monkeypatch.setattr(hearing, "embed", listen)
     cross(changed)
     _, trials = tables_of(changed)
     usable = trials[trials["lost"].isna()]

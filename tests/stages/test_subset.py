@@ -68,7 +68,7 @@ def test_what_cannot_be_decoded_is_left_out_and_counted(raw, capsys):
     first = rows_of(draw(raw, "before.csv"))[0]["id"]
     (raw / "raw" / first).write_text("no audio")
     assert first not in {row["id"] for row in rows_of(draw(raw))}
-    assert "1 unreadable ones left out" in capsys.readouterr().out
+    assert "1 unreadable one left out" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from voxbench.schema import InputError, Split
 from voxbench.training import fit as fit_module
 from voxbench.training import module as module_module
 from voxbench.training.batches import training_batches
-from voxbench.training.fit import fit
+from voxbench.training.fit import fit, identity
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +137,23 @@ def test_babble_is_of_other_people_than_those_of_a_copy(people, data):
     speakers = rows["speaker"].nunique()
     assert classes.max() + 1 == 2 * speakers
     assert persons.tolist() == (classes % speakers).tolist()
+
+
+def test_a_checkpoint_is_of_a_run_with_the_same_settings_however_long(people, data):
+    one = recipe(people)
+    verification = one.verification.model_copy(update={"centre": not one.verification.centre})
+    others = [
+        replace(one, model="spectrogram_cnn_3"),
+        replace(one, seed=2),
+        replace(one, train_per_class=1),
+        replace(one, verification=verification),
+        recipe(people, learning_rate=0.5),
+        recipe(people, plan={"trainable": "head"}),
+    ]
+    told = [identity(each, data) for each in (one, *others)]
+    told.append(identity(one, replace(data, features_digest="")))
+    assert all(left != right for place, left in enumerate(told) for right in told[:place])
+    assert identity(recipe(people, epochs=9, large={}), data) == told[0]
 
 
 @pytest.mark.parametrize("subtract", ["corpus_mean", "crop_mean"])

@@ -11,7 +11,6 @@ Shape letter: S samples.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -124,9 +123,11 @@ def _trials(clips: list[list[str]], draws: np.random.Generator) -> list[str]:
     lines = []
     for speaker, own in enumerate(clips):
         others = [clip for other, theirs in enumerate(clips) if other != speaker for clip in theirs]
-        for enroll, test in itertools.combinations(own, 2):
-            lines.append(f"1 {enroll} {test}")
-            lines.append(f"0 {enroll} {draws.choice(others)}")
+        for place, enroll in enumerate(own, start=1):
+            # No trial twice: real lists have none, and evaluation refuses such.
+            strangers = draws.choice(others, len(own) - place, replace=False)
+            for test, stranger in zip(own[place:], strangers, strict=True):
+                lines += [f"1 {enroll} {test}", f"0 {enroll} {stranger}"]
     return lines
 
 

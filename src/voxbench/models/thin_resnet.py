@@ -61,7 +61,7 @@ class ThinResnetSettings:
             raise InputError(f"found {self}, expected one group of blocks or more, and numbers from 1 on")
         if self.width < LEAST_WIDTH:
             raise InputError(
-                f"found a thin residual network of width {self.width}, expected {LEAST_WIDTH} or more: PyTorch's processor "
+                f"found a thin residual network of width {self.width}, expected {LEAST_WIDTH} or more: PyTorch's "
                 "kernels for narrower ones damage memory; take fewer blocks to have a smaller network"
             )
 

@@ -23,7 +23,7 @@ from voxbench.reporting.tables_costs import costs_table
 from voxbench.reporting.tables_counts import counts_table
 from voxbench.reporting.tables_data import excluded_table, funnel_rows, leakage_words, splits_table
 from voxbench.reporting.tables_decisions import decision_tables
-from voxbench.reporting.tables_lists import crossed_lists_table
+from voxbench.reporting.tables_lists import crossed_lists_table, identities_table
 from voxbench.reporting.tables_overview import cross_table, overview_table
 from voxbench.reporting.tables_results import leaky_variants, results_table
 from voxbench.reporting.tables_variants import variants_table
@@ -90,13 +90,22 @@ class Crossing:
     drawn: tuple[Drawn, ...]
 
 
-def render(benchmarks: Sequence[Evidence], matrix: pd.DataFrame, lists: pd.DataFrame) -> str:
-    """Return the page of all benchmarks and of the cross stage's two tables; equal evidence gives equal bytes."""
+@dataclass(frozen=True, eq=False)
+class Crossed:
+    """What the cross stage wrote: its matrix of labels, its measures of lists of trials, and of who speaks."""
+
+    matrix: pd.DataFrame
+    lists: pd.DataFrame
+    identities: pd.DataFrame
+
+
+def render(benchmarks: Sequence[Evidence], crossed: Crossed) -> str:
+    """Return the page of all benchmarks and of the cross stage's tables; equal evidence gives equal bytes."""
     shown = trials_shown(benchmarks)
     return template("page.html.j2").render(
         chapters=[chapter(evidence, with_trials=evidence.name in shown) for evidence in benchmarks],
         overview=overview_table(benchmarks) if len(benchmarks) > 1 else None,
-        crossing=crossing(matrix, lists, benchmarks[0].level) if len(matrix) or len(lists) else None,
+        crossing=crossing(crossed, benchmarks[0].level) if len(crossed.matrix) or len(crossed.lists) else None,
         version=__version__,
     )
 
@@ -109,10 +118,14 @@ def trials_shown(benchmarks: Sequence[Evidence]) -> set[str]:
     return set(chapters.values())
 
 
-def crossing(matrix: pd.DataFrame, lists: pd.DataFrame, level: str) -> Crossing:
-    """Return the cross stage's matrix and its measures of lists in the words and drawings of the page."""
-    figures = tuple(drawn("cross", figure) for figure in cross_figures(matrix).values())
-    tables = (cross_table(matrix, level), crossed_lists_table(lists, level))
+def crossing(crossed: Crossed, level: str) -> Crossing:
+    """Return what the cross stage wrote in the words and drawings of the page."""
+    figures = tuple(drawn("cross", figure) for figure in cross_figures(crossed.matrix).values())
+    tables = (
+        cross_table(crossed.matrix, level),
+        crossed_lists_table(crossed.lists, level),
+        identities_table(crossed.identities, level),
+    )
     return Crossing(tuple(table for table in tables if table.rows), figures)
 
 

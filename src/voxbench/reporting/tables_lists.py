@@ -1,4 +1,4 @@
-"""The table of verification networks on lists of trials, of their own corpus and of others, from the cross stage."""
+"""Tables of verification networks from the cross stage: on lists of trials of every corpus, and naming who speaks."""
 
 from __future__ import annotations
 
@@ -12,13 +12,21 @@ from voxbench.reporting.quantities import DASH, count, quantity, visible
 from voxbench.reporting.table import Row, Table
 from voxbench.reporting.trial_findings import CLEANED
 
-LISTS = "trials.csv"
+LISTS, IDENTITIES = "trials.csv", "identification.csv"
 CELL = ["benchmark", "model", "corpus", "list"]
 
 
 def read_lists(folder: Path) -> pd.DataFrame:
     """Read what the cross stage wrote of lists in `folder`; a table without rows where it wrote nothing."""
-    path = folder / LISTS
+    return _read(folder / LISTS)
+
+
+def read_identities(folder: Path) -> pd.DataFrame:
+    """Read what the cross stage wrote of who speaks in `folder`; a table without rows where it wrote nothing."""
+    return _read(folder / IDENTITIES)
+
+
+def _read(path: Path) -> pd.DataFrame:
     return read_table(path) if path.is_file() else pd.DataFrame(columns=[*CELL, "metric"])
 
 
@@ -47,6 +55,51 @@ def crossed_lists_table(measures: pd.DataFrame, level: str) -> Table:
         words=5,
         rows=tuple(Row(_cells(rows, metrics), False) for rows in cells),
         notes=tuple(note for rows in cells for note in _notes(rows)),
+    )
+
+
+def identities_table(measures: pd.DataFrame, level: str) -> Table:
+    """Tabulate each network on each corpus in one row; an accuracy that is not there is a dash, with its reason."""
+    metrics = list(dict.fromkeys(measures["metric"]))
+    cells = [rows for _, rows in measures.groupby(["benchmark", "model", "corpus"], sort=False)]
+    headings = [part for name in metrics for part in (f"{_rank(name)} (%)", "interval")]
+    return Table(
+        title="Who is it?",
+        says=(
+            "The same networks name the speaker of a recording, out of the enrolled: VoxCeleb1's identification list "
+            "says which recordings enroll and which are asked for, and everybody is a stranger to the network. Rank 1: "
+            "the right speaker comes first; rank 5: is among the first five. Intervals "
+            f"({level}) are over the speakers who are asked for. Published accuracies are of networks that were "
+            "trained on the very speakers. Lost: recordings that cannot be heard."
+        ),
+        columns=("benchmark", "model", "tested on", *headings, "enrolled", "recordings", "speakers", "lost"),
+        words=3,
+        rows=tuple(Row(_identity_cells(rows, metrics), False) for rows in cells),
+        notes=tuple(
+            f"{one['benchmark']} on {one['corpus']}, {_rank(one['metric'])}: {visible(str(one['note']))}"
+            for _, one in measures.iterrows()
+            if one["note"]
+        ),
+    )
+
+
+def _rank(metric: str) -> str:
+    return metric.replace("rank_accuracy(k=", "rank ").removesuffix(")")
+
+
+def _identity_cells(rows: pd.DataFrame, metrics: list[str]) -> tuple[str, ...]:
+    about, by_metric = rows.iloc[0], rows.set_index("metric")
+    shown = quantity("accuracy", int(about["tests"]))
+    found: list[str] = []
+    for name in metrics:
+        row: Any = by_metric.loc[name]
+        found.append(DASH if pd.isna(row["value"]) else shown.number(row["value"]))
+        bounds = (row["low"], row["high"])
+        found.append(DASH if any(map(pd.isna, bounds)) else " to ".join(map(shown.number, bounds)))
+    return (
+        *(visible(str(about[name])) for name in ("benchmark", "model", "corpus")),
+        *found,
+        *(count(int(about[name])) for name in ("enrolled", "tests", "speakers", "lost")),
     )
 
 

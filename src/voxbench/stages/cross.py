@@ -3,7 +3,8 @@
 Outputs in `results/cross`: `scores.parquet` (one row for each network and test recording) and `matrix.csv` (one for
 each network, corpus and metric). A network hears the other corpus as a served model would: the raw recording, through
 the cleaning and the front end that it was trained with. Years are held against age groups as groups. Networks that
-compare two recordings are asked of lists of trials, `voxbench.stages.cross_trials`.
+compare two recordings are asked of lists of trials (`voxbench.stages.cross_trials`) and who speaks
+(`voxbench.stages.cross_identities`).
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ from voxbench.progress import Progress
 from voxbench.schema import AGE_GROUPS, GENDERS, AudioError, InputError, Split, age_group
 from voxbench.seeding import generator
 from voxbench.serving.predictor import Predictor
+from voxbench.stages.cross_identities import cross_identities
 from voxbench.stages.cross_trials import cross_trials
 from voxbench.stages.finalists import best_on_validation
+from voxbench.stages.hearing import Hearing
 from voxbench.stages.workspace import Workspace
 from voxbench.tasks import Task, tasks
 
@@ -57,7 +60,8 @@ class Cell:
 def cross(workspace: Workspace) -> None:
     """Test the best network of every benchmark on every corpus that has labels for its subject, or lists of trials."""
     folder = workspace.root / "results" / "cross"
-    are_written = [_cross_labels(workspace, folder), cross_trials(workspace, folder)]
+    hearing = Hearing(workspace)
+    are_written = [_cross_labels(workspace, folder), cross_trials(hearing, folder), cross_identities(hearing, folder)]
     if not any(are_written):
         raise InputError(
             "no benchmark can be crossed: none is of gender or age, or no corpus has a test recording left, and none "

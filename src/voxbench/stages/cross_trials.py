@@ -20,12 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import pandas as pd
-import torch
 
-from voxbench.audio import read_bytes
 from voxbench.config import Params
 from voxbench.evaluation.intervals import plan_of
 from voxbench.evaluation.records import Measured, Origin, ScoreRows
@@ -43,11 +40,11 @@ from voxbench.metrics import UndefinedError
 from voxbench.metrics.operating_points import operating_points
 from voxbench.metrics.trial_bootstrap import trials_of
 from voxbench.metrics.trial_scores import score_trials
-from voxbench.progress import Progress
-from voxbench.schema import AudioError, InputError, ScoreKind
+from voxbench.schema import InputError, ScoreKind
 from voxbench.serving.verifier import Speech, Verifier
 from voxbench.stages.finalists import best_on_validation
-from voxbench.stages.strangers import COLUMNS, Acquaintance, acquaintance
+from voxbench.stages.hearing import Hearing
+from voxbench.stages.strangers import Acquaintance, acquainted
 from voxbench.stages.workspace import Workspace
 from voxbench.tasks import tasks
 
@@ -72,15 +69,15 @@ class Asked:
     note: str
 
 
-def cross_trials(workspace: Workspace, folder: Path) -> bool:
+def cross_trials(hearing: Hearing, folder: Path) -> bool:
     """Test the best network of every benchmark of pairs on every list; return whether anything was written.
 
     Files of an earlier run are removed where there is nothing to write.
     """
-    params = workspace.params
+    params = hearing.workspace.params
     names = [name for name, row in params.benchmarks.items() if tasks[row.task].pairs]
     corpora = [name for name, row in params.corpora.items() if row.trials]
-    found = [asked for name in names for corpus in corpora for asked in _ask(workspace, name, corpus)]
+    found = [asked for name in names for corpus in corpora for asked in _ask(hearing, name, corpus)]
     if not found:
         for name in (TRIALS, MEASURES):
             (folder / name).unlink(missing_ok=True)
@@ -99,20 +96,19 @@ def cross_trials(workspace: Workspace, folder: Path) -> bool:
     return True
 
 
-def _ask(workspace: Workspace, name: str, corpus: str) -> Iterator[Asked]:
+def _ask(hearing: Hearing, name: str, corpus: str) -> Iterator[Asked]:
     """Yield what the best network of a benchmark says of each list of a corpus."""
-    params = workspace.params
+    workspace, params = hearing.workspace, hearing.workspace.params
     network, row = best_on_validation(workspace, name), params.benchmark(name)
     about = {"benchmark": name, "task": row.task, "model": network.name, "trained_on": row.corpus, "corpus": corpus}
-    lists, acquainted = _lists(workspace, corpus), _acquainted(workspace, row.corpus, corpus)
-    asked = [(table, *_met(table, acquainted, row.corpus)) for table in lists]
-    wanted = [table.loc[table["lost"].isna(), side] for table, known, _ in asked if not known for side in SIDES]
-    recordings = sorted(set().union(*wanted))
-    speeches = _heard(workspace, network, f"cross {name} on {corpus}", corpus, recordings)
+    lists, known = _lists(workspace, corpus), acquainted(workspace, row.corpus, corpus)
+    asked = [(table, *_met(table, known, row.corpus)) for table in lists]
+    wanted = [table.loc[table["lost"].isna(), side] for table, is_known, _ in asked if not is_known for side in SIDES]
+    speeches = hearing(network, f"cross {name} on {corpus}", corpus, set().union(*wanted))
     verifier = Verifier(network)
-    for table, known, note in asked:
+    for table, is_known, note in asked:
         own, trials = about | table.iloc[0][ABOUT_LIST].to_dict(), table.drop(columns=ABOUT_LIST)
-        if known:
+        if is_known:
             nothing = trials.iloc[:0].assign(score=np.nan, llr=np.nan)
             yield Asked(own, nothing, int(trials["lost"].notna().sum()), "", note)
             continue
@@ -138,60 +134,21 @@ def _lists(workspace: Workspace, corpus: str) -> list[pd.DataFrame]:
     return [stored[stored["list"] == name].reset_index(drop=True) for name in names]
 
 
-def _acquainted(workspace: Workspace, trained: str, listed: str) -> Acquaintance:
-    manifests = [
-        pd.read_parquet(workspace.prepared(name) / "manifest.parquet", columns=COLUMNS) for name in (trained, listed)
-    ]
-    corpora = workspace.params.corpora
-    roots = {(workspace.root / corpora[name].root).resolve() for name in (trained, listed) if name in corpora}
-    return acquaintance(*manifests, one_folder=len(roots) == 1)
-
-
-def _met(table: pd.DataFrame, acquainted: Acquaintance, trained: str) -> tuple[bool, str]:
+def _met(table: pd.DataFrame, acquaintance: Acquaintance, trained: str) -> tuple[bool, str]:
     """Return whether the network knows somebody of a list's usable trials, and what has to be said of that."""
     sound = table[table["lost"].isna()]
     people = {name for side in SIDES for name in sound[f"{side}_speaker"]}
-    if known := people & acquainted.known:
+    if known := people & acquaintance.known:
         return True, (
             f"{len(known)} of {len(people)} speakers of the list are people of {trained} that the network was trained "
             f"or validated on, {min(known)!r} among them: a list is for strangers"
         )
-    if namesakes := people & acquainted.namesakes:
+    if namesakes := people & acquaintance.namesakes:
         return False, (
             f"{len(namesakes)} of {len(people)} speakers have names that training data of {trained} has too, but the "
             "two corpora share no recording and no session: taken for other people"
         )
     return False, ""
-
-
-def _heard(
-    workspace: Workspace, network: Path, label: str, corpus: str, recordings: Sequence[str]
-) -> dict[str, Speech | str]:
-    """Return each recording as its embedding, or the reason why it cannot be heard."""
-    parallel, root = workspace.params.parallel, workspace.root / workspace.params.corpus(corpus).root
-    size = parallel.rows_per_shard
-    shards = [recordings[start : start + size] for start in range(0, len(recordings), size)]
-    jobs = (joblib.delayed(embed)(network, root, shard) for shard in shards)
-    speeches: dict[str, Speech | str] = {}
-    with Progress(label, len(shards)) as progress:
-        done = joblib.Parallel(n_jobs=parallel.workers, return_as="generator")(jobs)
-        for shard, answers in zip(shards, done, strict=True):
-            speeches |= dict(zip(shard, answers, strict=True))
-            progress.advance(f"{len(speeches)} of {len(recordings)} recordings")
-    return speeches
-
-
-def embed(network: Path, root: Path, recordings: Sequence[str]) -> list[Speech | str]:
-    """Return what a network hears in each of some recordings below `root`; runs in a worker process."""
-    torch.set_num_threads(1)
-    verifier = Verifier(network)
-    answers: list[Speech | str] = []
-    for recording in recordings:
-        try:
-            answers.append(verifier.embed(read_bytes(root / recording)))
-        except AudioError as error:
-            answers.append(str(error.reason))
-    return answers
 
 
 def _losses(trials: pd.DataFrame, speeches: Mapping[str, Speech | str]) -> pd.Series:

@@ -12,8 +12,8 @@ from voxbench.artifacts import write_json, write_text
 from voxbench.reporting.evidence import Evidence, Question, Sources, gather
 from voxbench.reporting.exports import summary, write_cross_figures, write_figures, write_plots
 from voxbench.reporting.finalists import Comparing
-from voxbench.reporting.page import render
-from voxbench.reporting.tables_lists import read_lists
+from voxbench.reporting.page import Crossed, render
+from voxbench.reporting.tables_lists import read_identities, read_lists
 from voxbench.reporting.tables_overview import read_matrix
 from voxbench.stages.workspace import Workspace
 from voxbench.tasks import tasks
@@ -32,7 +32,8 @@ def report(workspace: Workspace) -> None:
         write_plots(evidence, folder / "plots" / evidence.name)
     write_cross_figures(matrix, folder / "figures")
     write_json(folder / "metrics.json", {evidence.name: summary(evidence) for evidence in benchmarks})
-    write_text(folder / "index.html", render(benchmarks, matrix, read_lists(crossed)))
+    tables = Crossed(matrix, read_lists(crossed), read_identities(crossed))
+    write_text(folder / "index.html", render(benchmarks, tables))
     print(f"report on {', '.join(workspace.params.benchmarks)}: {folder / 'index.html'}")
 
 

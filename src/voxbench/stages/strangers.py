@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from voxbench.schema import Split
+from voxbench.stages.workspace import Workspace
 
 COLUMNS = ["speaker", "session", "audio_sha256", "split"]
 """What is read of both manifests."""
@@ -40,6 +41,16 @@ def acquaintance(trained: pd.DataFrame, listed: pd.DataFrame, *, one_folder: boo
     # All recordings of those people, for one that was not trained on tells who they are just as well.
     theirs = trained.loc[trained["speaker"].isin(learnt), "audio_sha256"]
     return Acquaintance(named | frozenset(listed.loc[listed["audio_sha256"].isin(theirs), "speaker"]), frozenset())
+
+
+def acquainted(workspace: Workspace, trained: str, listed: str) -> Acquaintance:
+    """Return whom of the corpus `listed` a network knows that was trained on the corpus `trained`."""
+    manifests = [
+        pd.read_parquet(workspace.prepared(name) / "manifest.parquet", columns=COLUMNS) for name in (trained, listed)
+    ]
+    corpora = workspace.params.corpora
+    roots = {(workspace.root / corpora[name].root).resolve() for name in (trained, listed) if name in corpora}
+    return acquaintance(*manifests, one_folder=len(roots) == 1)
 
 
 def _related(trained: pd.DataFrame, listed: pd.DataFrame) -> bool:

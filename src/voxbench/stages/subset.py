@@ -17,6 +17,7 @@ from voxbench.config import Parallel
 from voxbench.corpora import read_corpus
 from voxbench.corpora.subsetting import list_sha256, turns
 from voxbench.progress import Progress
+from voxbench.reporting.quantities import counted, decimal
 from voxbench.schema import AudioError, InputError, Split
 from voxbench.stages.workspace import Workspace
 from voxbench.workers import spread
@@ -73,7 +74,8 @@ def subset(workspace: Workspace, name: str, options: SubsetOptions) -> None:
         raise InputError(f"{name} has {hours:.2f} h that can be drawn, expected {options.hours:g}: ask for less")
     _write(options.output, taken)
     speakers = len({people[row_id] for row_id in taken})
-    print(f"{len(taken)} recordings of {speakers} speakers, {hours:.2f} h; {unreadable} unreadable ones left out")
+    drawn = f"{counted(len(taken), 'recording')} of {counted(speakers, 'speaker')}, {decimal(hours, 2)} h"
+    print(f"{drawn}; {counted(unreadable, 'unreadable one')} left out")
     place = options.output.resolve()
     shown = place.relative_to(workspace.root) if place.is_relative_to(workspace.root) else place
     print(f"in params.yaml, corpora.{name}.only: {{file: {shown}, sha256: {list_sha256(place)}}}")

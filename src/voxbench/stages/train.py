@@ -27,6 +27,7 @@ from voxbench.artifacts import read_json
 from voxbench.config import Benchmark
 from voxbench.models import spec
 from voxbench.models.pretrained import origin
+from voxbench.reporting.quantities import counted, quantity
 from voxbench.schema import InputError, Split
 from voxbench.serving.bundle import write_bundle
 from voxbench.stages.finalists import SPLIT, check_learning, check_pairs, finalist_recipe, source
@@ -74,7 +75,7 @@ def train(workspace: Workspace, name: str, options: TrainOptions) -> None:
     taken = _checkpoints(job.recipe, data, options.resume) if options.resume else {}
     print("\n".join(_plan(workspace, name, job, data)))
     for place, epochs in taken.values():
-        print(f"goes on from {place}, after {epochs} epochs")
+        print(f"goes on from {place}, after {counted(epochs, 'epoch')}")
     if options.dry_run:
         print("a dry run: nothing is trained")
         return
@@ -119,7 +120,7 @@ def _checkpoints(recipe: Recipe, data: BenchmarkData, path: Path) -> dict[str, t
     most = recipe.schedule.max_epochs
     if (epochs := _epochs(first, identity(recipe, data))) > most:
         raise InputError(
-            f"{first} has trained {epochs} epochs, more than finetune.schedule.max_epochs {most}: raise it"
+            f"{first} has trained {counted(epochs, 'epoch')}, more than finetune.schedule.max_epochs {most}: raise it"
         )
     taken = {LAST: (first, epochs)}
     second = folder / LARGE_MARGIN / LAST
@@ -236,8 +237,9 @@ def _store(workspace: Workspace, name: str, finished: Finished) -> None:
     folder, metric = finished.job.folder, workspace.params.benchmark(name).metric
     write_bundle(folder, bundle_of(workspace, name, finished))
     decide(workspace, name, finished)
-    epochs = len(finished.history)
-    done = f"{epochs} epochs" if finished.seconds is not None else f"was finished before, {epochs} epochs"
-    value = finished.best[f"valid_{metric}"]
-    print(f"{done}; best is epoch {finished.best_epoch + 1}: valid {metric} {value:.4g}")
+    epochs = counted(len(finished.history), "epoch")
+    done = epochs if finished.seconds is not None else f"was finished before, {epochs}"
+    written = quantity(metric, int((finished.scores["split"] == Split.VALID).sum()))
+    value = written.value(finished.best[f"valid_{metric}"])
+    print(f"{done}; best is epoch {finished.best_epoch + 1}: valid {written.label} {value}")
     print(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")

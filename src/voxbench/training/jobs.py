@@ -31,6 +31,7 @@ import torch
 from filelock import FileLock
 from safetensors.numpy import save_file as numpy_save_file
 from safetensors.torch import save_file
+from threadpoolctl import threadpool_limits
 from torch import nn
 
 from voxbench.artifacts import digest, package_digest, read_json, write_json
@@ -183,7 +184,8 @@ def train_job(job: Job, wanted: str, clock: Clock | None = None) -> Finished:
     takes its result.
     """
     identity = digest([str(job.folder.resolve()), wanted])
-    with FileLock(Path(tempfile.gettempdir()) / f"voxbench-{identity}.lock"):
+    # A matrix product on several threads (cohorts, PLDA) has other last bits than on one.
+    with FileLock(Path(tempfile.gettempdir()) / f"voxbench-{identity}.lock"), threadpool_limits(1):
         return _finished(job, wanted) or _train(job, wanted, clock)
 
 
