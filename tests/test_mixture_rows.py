@@ -41,7 +41,8 @@ def test_a_benchmark_may_be_on_mixtures_that_fill_its_crops(tmp_path):
 
     assert params_of(tmp_path, change).benchmark("gender-tiny").corpus == CORPUS
     with pytest.raises(
-        InputError, match=rf"crop_seconds is 0.5, longer than the shortest clip of corpus '{CORPUS}' \(0.4"
+        InputError,
+        match=rf"crop_seconds is 0.5, longer than the shortest clip of corpus '{CORPUS}', cleaning.min_seconds 0.4,",
     ):
         params_of(tmp_path, change, seconds=0.4, mixtures={"train": 1, "valid": 1, "test": 1})
 

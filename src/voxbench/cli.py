@@ -133,6 +133,13 @@ def _subset(workspace: Workspace, arguments: argparse.Namespace) -> None:
     subset(workspace, arguments.corpus, options)
 
 
+def _embed(workspace: Workspace, arguments: argparse.Namespace) -> None:
+    from voxbench.stages.embed import EmbedOptions, embed_corpus
+
+    split = None if arguments.split is None else Split(arguments.split)
+    embed_corpus(workspace, arguments.corpus, EmbedOptions(arguments.model, split, arguments.output))
+
+
 def _train(workspace: Workspace, arguments: argparse.Namespace) -> None:
     from voxbench.stages.train import TrainOptions, train
 
@@ -163,12 +170,7 @@ def _voices(workspace: Workspace, arguments: argparse.Namespace) -> int:
 
 
 COMMANDS = {
-    "doctor": Command(
-        "say whether a corpus on disk is complete and usable, and how to mend it",
-        ("corpus",),
-        "timit",
-        _doctor,
-    ),
+    "doctor": Command("say whether a corpus on disk is whole, and how to mend it", ("corpus",), "timit", _doctor),
     "download": Command(
         "fetch an open corpus, or say how to come by one that needs registration",
         ("corpus", "[part...]"),
@@ -183,12 +185,7 @@ COMMANDS = {
         _subset,
     ),
     "prepare": Command("clean a corpus, split it, account for every recording", ("corpus",), "timit", _prepare),
-    "mix": Command(
-        "plan mixtures of people who talk at once, a row of mixtures in params.yaml",
-        ("corpus",),
-        "count-librispeech",
-        _mix,
-    ),
+    "mix": Command("plan mixtures of people who talk at once", ("corpus",), "count-librispeech", _mix),
     "features": Command("compute the features of a prepared corpus", ("corpus",), "timit", _features),
     "select": Command("stage 1: search the candidate models of a study", ("study",), "gender-voxceleb1", _select),
     "finetune": Command("stage 2: train and register the finalists", ("benchmark",), "age-timit", _finetune),
@@ -206,6 +203,12 @@ COMMANDS = {
         (),
         "--task anti_spoofing --scores scores.txt --labels protocol.txt --output results/anti-spoofing",
         _evaluate,
+    ),
+    "embed": Command(
+        "write a verification network's embeddings of a prepared corpus, which evaluate reads",
+        ("corpus",),
+        "voxceleb1-verify --model verify-voxceleb/ecapa_tdnn_64 --split test --output results/embeddings/test.parquet",
+        _embed,
     ),
     "enroll": Command(
         "enrol a voice from recordings, of which only embeddings are kept",

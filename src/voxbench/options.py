@@ -83,8 +83,13 @@ OPTIONS = {
     "subset": SUBSET_OPTIONS,
     "train": TRAIN_OPTIONS,
     "evaluate": EVALUATE_OPTIONS,
+    "embed": (
+        MODEL._replace(purpose="BENCHMARK/MODEL, models:/NAME@ALIAS, or the folder of train", required=True),
+        Option("output", "the new file, parquet", Path, required=True),
+        Option("split", "the recordings of this split alone", str, tuple(map(str, Split))),
+    ),
     "enroll": (
-        MODEL._replace(purpose="BENCHMARK/MODEL or models:/NAME@ALIAS", required=True),
+        MODEL._replace(purpose="BENCHMARK/MODEL, models:/NAME@ALIAS, or the folder of train", required=True),
         Option("replace", "in the place of an enrolled voice of that name"),
         *STORE,
     ),

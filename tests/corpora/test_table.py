@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from voxbench.corpora import read_corpus
-from voxbench.schema import InputError
+from voxbench.schema import InputError, Split
 
 
 def write(root, text, encoding="utf-8"):
@@ -44,6 +44,27 @@ def test_a_group_is_a_known_word_or_follows_from_the_age(tmp_path, header, field
     assert (row.age_years, row.age_group, row.extra) == (years, group, {})
 
 
+@pytest.mark.parametrize(
+    ("word", "split"),
+    [
+        ("train", Split.TRAIN),
+        ("valid", Split.VALID),
+        ("test", Split.TEST),
+        (" Test ", Split.TEST),
+        ("", None),
+        (" ", None),
+    ],
+)
+def test_a_split_is_one_of_three_words_or_not_given(tmp_path, word, split):
+    (row,) = read_corpus("table", write(tmp_path, f"path,speaker,split\na.wav,ann,{word}\n"))
+    assert (row.split, row.extra) == (split, {})
+
+
+def test_without_the_column_no_row_has_a_split(tmp_path):
+    (row,) = read_corpus("table", write(tmp_path, "path,speaker,splits\na.wav,ann,test\n"))
+    assert (row.split, row.extra) == (None, {"splits": "test"})
+
+
 def test_byte_order_mark_and_dos_line_ends_change_nothing(tmp_path):
     text = "path,speaker\na.wav,ann\n"
     (plain,) = read_corpus("table", write(tmp_path, text))
@@ -63,6 +84,12 @@ def test_byte_order_mark_and_dos_line_ends_change_nothing(tmp_path):
         ("path,speaker,gender\na.wav,x,woman\n", "line 2: gender 'woman'; expected female, male"),
         ("path,speaker,age\na.wav,x,old\n", "line 2: age 'old'; expected years"),
         ("path,speaker,age\na.wav,x,nan\n", "line 2: age 'nan'; expected years"),
+        (
+            "path,speaker,split\na.wav,x,train\nb.wav,y,validation\n",
+            r"csv line 3: split 'validation' \(did you mean 'valid'\?\); expected train, valid, test or nothing",
+        ),
+        ("path,speaker,split\na.wav,x, dev \n", "line 2: split ' dev '; expected train, valid, test or nothing"),
+        ("path,speaker,Split\na.wav,x,test\n", "line 1: column 'Split' is not read as 'split'; write it like this"),
         (
             "path,speaker,age_group\na.wav,x,twentys\n",
             r"line 2: age group 'twentys' \(did you mean 'twenties'\?\); expected teens, twenties, thirties",

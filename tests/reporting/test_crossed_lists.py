@@ -8,7 +8,7 @@ from reporting.paired_project import SKILLS, VERIFY, write_paired
 from reporting.reading import Page
 from voxbench.reporting.page import Crossed, render
 from voxbench.reporting.quantities import DASH
-from voxbench.reporting.tables_lists import crossed_lists_table, read_identities, read_lists
+from voxbench.reporting.tables_lists import crossed_lists_table, identities_table, read_identities, read_lists
 from voxbench.reporting.tables_overview import read_matrix
 from voxbench.stages.report import gather_benchmark
 
@@ -88,3 +88,43 @@ def test_without_the_file_there_is_no_table_and_no_section(evidence, tmp_path, m
     assert crossed_lists_table(read_lists(tmp_path), "95 %").rows == ()
     page = Page(render([evidence], Crossed(read_matrix(tmp_path), read_lists(tmp_path), read_identities(tmp_path))))
     assert "Across corpora" not in page.texts
+
+
+@pytest.fixture
+def named(tmp_path):
+    """Return a folder of the cross stage: a network names speakers of one corpus, and in another nobody is enrolled."""
+    about = {"benchmark": VERIFY, "task": "verification", "model": "ecapa_tdnn_64", "trained_on": "vox"}
+    counts = {"enrolled": 36, "clips": 72, "tests": 1030, "speakers": 30, "lost": 2}
+    own = about | {"corpus": "own"} | counts
+    nobody = about | {"corpus": "other"} | dict.fromkeys(counts, 0)
+    found = [
+        own | {"metric": "rank_accuracy(k=1)", "value": 0.66667, "low": 0.49917, "high": 0.8333, "note": ""},
+        own | {"metric": "rank_accuracy(k=5)", "value": 0.9667, "low": np.nan, "high": np.nan, "note": "one speaker"},
+        *(nobody | {"metric": f"rank_accuracy(k={k})", "value": np.nan, "note": "nobody"} for k in (1, 5)),
+    ]
+    pd.DataFrame(found).to_csv(tmp_path / "identification.csv", index=False)
+    return tmp_path
+
+
+def test_a_network_that_names_speakers_is_a_row(named):
+    table = identities_table(read_identities(named), "95 %")
+    assert table.columns[3:7] == ("rank 1 (%)", "interval", "rank 5 (%)", "interval")
+    assert [row.cells[2:] for row in table.rows] == [
+        ("own", "66.7", "49.9 to 83.3", "96.7", DASH, "36", "1\N{NARROW NO-BREAK SPACE}030", "30", "2"),
+        ("other", *[DASH] * 4, *["0"] * 4),
+    ]
+    assert table.notes == (
+        f"{VERIFY} on own, rank 5: one speaker",
+        f"{VERIFY} on other, rank 1: nobody",
+        f"{VERIFY} on other, rank 5: nobody",
+    )
+
+
+def test_who_speaks_is_shown_with_the_lists(evidence, folder, named, monkeypatch):
+    monkeypatch.setattr("voxbench.reporting.page.figures_of", lambda evidence: {})
+    matrix = read_matrix(folder)
+    assert "Who is it?" in Page(render([evidence], Crossed(matrix, read_lists(folder), read_identities(named)))).texts
+    (named / "identification.csv").unlink()
+    page = Page(render([evidence], Crossed(matrix, read_lists(folder), read_identities(named))))
+    assert "Who is it?" not in page.texts
+    assert "Verification on other lists" in page.texts

@@ -200,12 +200,14 @@ class Params(Section):
 
     def _require_room(self, place: str, corpus: str, training: Training) -> None:
         """Refuse crops that the shortest clip, played at the highest speed, cannot fill: nothing is padded."""
-        shortest = self.prepared[corpus].cleaning.min_seconds / training.augmentation.fastest
-        if training.crop_seconds > shortest:
+        needed = training.crop_seconds * training.augmentation.fastest
+        # 1.1 times 1.1 is 1.2100000000000002, which is no longer than 1.21.
+        if (shortest := self.prepared[corpus].cleaning.min_seconds) < needed * (1 - 1e-9):
             raise ValueError(
                 f"{place}: training.crop_seconds is {training.crop_seconds:g}, longer than the shortest clip of corpus "
-                f"{corpus!r} ({shortest:g} s by cleaning.min_seconds and the highest speed): nothing is padded, so "
-                "lower the one or raise the other"
+                f"{corpus!r}, cleaning.min_seconds {shortest:g}, at the highest speed, "
+                f"{training.augmentation.fastest:g}: nothing is padded, so lower the one or raise the other to "
+                f"{needed:.4g}"
             )
 
     def _trainings(self, name: str) -> Iterator[tuple[str, Training]]:

@@ -6,9 +6,10 @@
     audio/0001/000010011.flac,so762-0001,male,6,WE CALL IT BEAR
 
 `path` (relative to ROOT) and `speaker` are needed. `gender` (female, male, f, m), `age` in years, `age_group`
-(or `age_class`: teens, twenties, ... sixties+, or Common Voice's words), `session`, `language` and `text` are
-understood where present; every other column is kept as `extra`. An empty field means unknown, but a group follows from
-an age in years. Licence and splits are the owner's.
+(or `age_class`: teens, twenties, ... sixties+, or Common Voice's words), `session`, `language`, `text` and `split`
+(train, valid, test) are understood where present; every other column is kept as `extra`. An empty field means unknown,
+but a group follows from an age in years. Licence and splits are the owner's: `split` is the corpus's official split,
+kept by `splitting.by: official`, which leaves out rows that have none.
 
 Names of columns are in lower case. Label words may be in any case and between blanks; names (path, speaker, session,
 language) may not stand between blanks, for " ann" would be another speaker than "ann". Other fields are kept to the
@@ -25,12 +26,12 @@ from voxbench.corpora.registries import readers, sheets
 from voxbench.corpora.sheets import Sheet
 from voxbench.corpora.tables import read_rows
 from voxbench.registry import closest
-from voxbench.schema import AGE_GROUPS, AGE_WORDS, InputError, Utterance, age_group
+from voxbench.schema import AGE_GROUPS, AGE_WORDS, InputError, Split, Utterance, age_group
 
 TABLE = "metadata.csv"
 NEEDED = ("path", "speaker")
 NAMES = (*NEEDED, "session", "language")
-UNDERSTOOD = (*NAMES, "gender", "age", "age_group", "age_class", "text")
+UNDERSTOOD = (*NAMES, "gender", "age", "age_group", "age_class", "text", "split")
 GENDER_WORDS = {"female": "female", "f": "female", "male": "male", "m": "male", "": None}
 
 
@@ -39,8 +40,8 @@ def read(root: Path) -> Iterator[Utterance]:
     """Yield one utterance for each row, in the order of the table.
 
     Raises `InputError` for a missing table or column, a path that is empty, absolute, repeated or leaves ROOT,
-    an empty speaker, a name between blanks or with a line end, an unknown gender or age group, an age that is not a
-    number from 0 to 130 or not in its group, and what `voxbench.corpora.tables` refuses.
+    an empty speaker, a name between blanks or with a line end, an unknown gender, age group or split, an age that is
+    not a number from 0 to 130 or not in its group, and what `voxbench.corpora.tables` refuses.
     """
     table = root / TABLE
     if not table.is_file():
@@ -66,7 +67,7 @@ sheets.add(
         homepage="",
         licence="the owner's: state it in params.yaml",
         tree=(
-            f"{TABLE} with the columns path, speaker and, where known, gender, age, text, ...",
+            f"{TABLE} with the columns path, speaker and, where known, gender, age, text, split, ...",
             "the recordings, wherever path says",
         ),
         part_of=part_of,
@@ -91,6 +92,7 @@ def _utterance(root: Path, row: Mapping[str, str], place: str) -> Utterance:
         id=relative.as_posix(),
         path=root / relative,
         speaker=row["speaker"],
+        split=_split(row.get("split", ""), place),
         session=row.get("session") or None,
         gender=GENDER_WORDS[gender],
         age_years=age,
@@ -108,6 +110,13 @@ def _check_name(column: str, value: str, place: str) -> None:
         raise InputError(f"{place}: {column} {value!r} holds a line end or a tab; remove it")
     if column == "path" and "\\" in value:
         raise InputError(f"{place}: path {value!r}; write / between folders and file, not \\")
+
+
+def _split(word: str, place: str) -> Split | None:
+    plain, known = word.strip().lower(), [str(split) for split in Split]
+    if plain and plain not in known:
+        raise InputError(f"{place}: split {word!r}{closest(plain, known)}; expected {', '.join(known)} or nothing")
+    return Split(plain) if plain else None
 
 
 def _group_word(row: Mapping[str, str], place: str) -> str:

@@ -1,7 +1,7 @@
 """What the command line does with voices: enrol, verify, identify, forget, list.
 
-A model is named as BENCHMARK/MODEL, which the finetune stage wrote, or as models:/NAME@ALIAS of the registry. Who
-verifies need not name it: a voice says by which it was enrolled.
+A model is named as `voxbench.stages.model_folders` says. Who verifies need not name it: a voice says by which it was
+enrolled.
 
 Exit status: 0 accepted (or done), 1 rejected (or unknown), 2 no answer: wrong input, a recording that cannot be used,
 or a model without a decision.
@@ -19,15 +19,13 @@ from typing import Any
 import torch
 
 from voxbench.audio import read_bytes
-from voxbench.registry import closest
 from voxbench.reporting.quantities import counted, decimal
 from voxbench.schema import InputError
-from voxbench.serving.registered import REGISTERED, registered_folder
 from voxbench.serving.verifier import Speech, Verifier
 from voxbench.serving.voice_files import VoiceRecord, forget_voice, read_voice, voice_names
 from voxbench.serving.voices import Match, Voices
+from voxbench.stages.model_folders import model_folder
 from voxbench.stages.workspace import Workspace
-from voxbench.tracking.store import connect
 
 ACCEPTED, REJECTED, NO_ANSWER = 0, 1, 2
 FOLDER = "voices"
@@ -133,22 +131,7 @@ def _model_of_all(folder: Path, names: Sequence[str]) -> str:
 def _voices(workspace: Workspace, folder: Path, asked: Asked, model: str) -> Voices:
     # Sums of several threads differ in the last digits: equal recordings shall give equal templates.
     torch.set_num_threads(1)
-    return Voices(folder, Verifier(_folder_of(workspace, model), asked.policy), model)
-
-
-def _folder_of(workspace: Workspace, model: str) -> Path:
-    if model.startswith(REGISTERED):
-        connect(workspace.root)
-        return registered_folder(model)
-    benchmark, _, network = model.partition("/")
-    if not network:
-        raise InputError(f"found --model {model!r}, expected BENCHMARK/MODEL or models:/NAME@ALIAS")
-    workspace.params.benchmark(benchmark)
-    known = sorted(path.name for path in workspace.models(benchmark).glob("*/") if path.is_dir())
-    if network not in known:
-        fix = f"there are: {', '.join(known)}" if known else f"run `dvc repro finetune@{benchmark}` first"
-        raise InputError(f"no model {network!r} of benchmark {benchmark!r}{closest(network, known)}; {fix}")
-    return workspace.models(benchmark) / network
+    return Voices(folder, Verifier(model_folder(workspace, model), asked.policy), model)
 
 
 def _status(accepted: bool | None) -> int:
