@@ -144,3 +144,20 @@ def test_a_matrix_without_a_trial_list_may_be_anything(tmp_path, vectors):
     scores, labels = files(tmp_path, vectors)
     found = refused(DETECTION, scores, None if vectors.shape[1] == 2 else labels)
     assert found.endswith("expected one number for each row, or embeddings (recordings, dimensions) and a trial list")
+
+
+def test_a_list_may_leave_out_upper_folders(tmp_path):
+    for folders in (["wav/"] * 4, ["dev/wav/", "test/wav/", "dev/wav/", "wav/"]):
+        rows = read(
+            DETECTION, *files(tmp_path, names=[folder + name for folder, name in zip(folders, NAMES, strict=True)])
+        )
+        assert columns_of(rows) == (EXPECTED, [1, 0, 1])
+        assert "recordings of trials.txt are those of e.npy without their upper folders" in rows.notes
+    assert not any("upper folders" in note for note in read(DETECTION, *files(tmp_path)).notes)
+
+
+def test_upper_folders_that_tell_recordings_apart_are_not_left_out(tmp_path):
+    vectors, names = np.vstack([VECTORS, [[1, 1]]]), [*(f"one/{name}" for name in NAMES), f"two/{NAMES[0]}"]
+    assert refused(DETECTION, *files(tmp_path, vectors, names)).endswith(
+        "some differ in their folder alone: write them alike"
+    )

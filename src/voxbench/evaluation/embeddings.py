@@ -13,7 +13,7 @@ Shape letters: N recordings, D dimensions.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +118,8 @@ def trial_scores(
     and a test recording that is among the clips of its trial's template.
     """
     refuse_without_direction(embeddings)
+    sides = [] if enrolments else [trials.table["enroll"]]
+    embeddings, notes = _named_as(embeddings, _joined(trials.table["test"], *sides), trials)
     test_T = _places(embeddings, trials.table["test"], trials.path)
     used_N = np.zeros(len(embeddings.names), dtype=bool)
     used_N[test_T] = True
@@ -131,7 +133,7 @@ def trial_scores(
         used_N[np.concatenate(clips)] = True
         scores_T = score_trials(back_end, embeddings.vectors_ND, enroll_T, test_T, clips)
     kind = "cosines" if back_end.plda is None else "log-likelihood ratios of a PLDA"
-    notes: tuple[str, ...] = (f"scores are {kind} of embeddings of {embeddings.vectors_ND.shape[1]} dimensions",)
+    notes += (f"scores are {kind} of embeddings of {embeddings.vectors_ND.shape[1]} dimensions",)
     if unused := int((~used_N).sum()):
         notes += (f"{unused:,} of {len(used_N):,} embeddings occur in no trial",)
     return scores_T, notes
@@ -194,6 +196,26 @@ def refuse_without_direction(embeddings: Embeddings) -> None:
             f"{lengths_N[place]:g} has no direction, and so have {int(bad_N.sum()):,} rows; expected finite numbers, "
             "not all zero"
         )
+
+
+def _joined(*columns: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pa.chunked_array([chunk for column in columns for chunk in column.chunks])
+
+
+def _named_as(embeddings: Embeddings, wanted: pa.ChunkedArray, trials: Source) -> tuple[Embeddings, tuple[str, ...]]:
+    """Return the embeddings under the names of a list that leaves out upper folders, and a note, else as they are.
+
+    VoxCeleb's lists say id10270/5r0dWxy17C8/00001.wav, wherever the folders of its people lie. Names must stay as many.
+    """
+    unique = pc.unique(wanted)
+    first = unique[0].as_py() if len(unique) else ""
+    if pc.all(pc.is_in(unique, embeddings.names)).as_py() or "/" not in first:
+        return embeddings, ()
+    short = pc.replace_substring_regex(embeddings.names, f"^.*/((?:[^/]+/){{{first.count('/')}}}[^/]+)$", r"\1")
+    if not pc.all(pc.is_in(unique, short)).as_py() or len(pc.unique(short)) < len(short):
+        return embeddings, ()
+    note = f"recordings of {trials.path.name} are those of {embeddings.path.name} without their upper folders"
+    return replace(embeddings, names=short), (note,)
 
 
 def _places(embeddings: Embeddings, wanted: pa.ChunkedArray, asking: Path) -> np.ndarray:
