@@ -62,9 +62,9 @@ def test_a_dry_run_prints_the_whole_plan_and_writes_nothing(project, capsys):
         f"{LSTM}: ",
         " parameters, ",
         "starts from: random",
-        "training.margin: {'kind': 'aam'",
+        'training.margin: {"kind": "aam"',
         "finetune.schedule.max_epochs: 2\n",
-        "verification.as_norm: {'top': 5}",
+        'verification.as_norm: {"top": 5}',
         f"output: {project.root / 'trained' / VERIFY / LSTM}",
         "nothing is trained",
     ):

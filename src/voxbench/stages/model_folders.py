@@ -28,7 +28,11 @@ def model_folder(workspace: Workspace, model: str) -> Path:
         raise InputError(
             f"found the model {model!r}, expected BENCHMARK/MODEL, models:/NAME@ALIAS, or a folder of `voxbench train`"
         )
-    workspace.params.benchmark(benchmark)
+    if benchmark not in (rows := workspace.params.benchmarks):
+        raise InputError(
+            f"{model} is no folder that holds a network, and no benchmark is called {benchmark!r}"
+            f"{closest(benchmark, rows)}; there are: {', '.join(rows)}"
+        )
     known = sorted(path.name for path in workspace.models(benchmark).glob("*/") if path.is_dir())
     if network not in known:
         fix = f"there are: {', '.join(known)}" if known else f"run `dvc repro finetune@{benchmark}` first"

@@ -11,6 +11,7 @@ takes one up from anywhere, also that of a finished run whose `finetune.schedule
 
 from __future__ import annotations
 
+import json
 import logging
 import pickle
 import shutil
@@ -204,7 +205,7 @@ def _trials(job: Job, data: BenchmarkData, train_rows: pd.DataFrame, split: Spli
 
 
 def _settings(recipe: Recipe, row: Benchmark) -> Iterator[str]:
-    """Yield every setting in force by its name in `params.yaml`."""
+    """Yield every setting in force by its name in `params.yaml`, as it may be written there: JSON is YAML."""
     sections = {
         "training": recipe.training,
         "finetune.schedule": recipe.schedule,
@@ -214,8 +215,8 @@ def _settings(recipe: Recipe, row: Benchmark) -> Iterator[str]:
     yield f"metric: {row.metric}"
     for place, section in sections.items():
         for key, value in section.model_dump(mode="json").items() if section else ():
-            yield f"{place}.{key}: {value}"
-    yield f"finetune.train_per_class: {recipe.train_per_class}"
+            yield f"{place}.{key}: {json.dumps(value)}"
+    yield f"finetune.train_per_class: {json.dumps(recipe.train_per_class)}"
 
 
 @contextmanager
