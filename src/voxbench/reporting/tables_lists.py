@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +77,9 @@ def identities_table(measures: pd.DataFrame, level: str) -> Table:
         words=3,
         rows=tuple(Row(_identity_cells(rows, metrics), False) for rows in cells),
         notes=tuple(
-            f"{one['benchmark']} on {one['corpus']}, {_rank(one['metric'])}: {visible(str(one['note']))}"
-            for _, one in measures.iterrows()
-            if one["note"]
+            note
+            for rows in cells
+            for note in _said(f"{rows.iloc[0]['benchmark']} on {rows.iloc[0]['corpus']}", rows, _rank)
         ),
     )
 
@@ -135,9 +136,13 @@ def _notes(rows: pd.DataFrame) -> list[str]:
     """Return what is said of one network on one list; what is said of some metrics only names them."""
     about = rows.iloc[0]
     place = f"{about['benchmark']} on {visible(str(about['name']))} of {about['corpus']}"
+    return _said(place, rows, lambda name: quantity(name, int(about["trials"])).label)
+
+
+def _said(place: str, rows: pd.DataFrame, label: Callable[[str], str]) -> list[str]:
+    """Return each note once, with the metrics that it is of, if not of all."""
     found = []
     for note, noted in rows[rows["note"] != ""].groupby("note", sort=False):
-        labels = [quantity(name, int(about["trials"])).label for name in noted["metric"]]
-        which = "" if len(noted) == len(rows) else f", {', '.join(labels)}"
+        which = "" if len(noted) == len(rows) else f", {', '.join(map(label, noted['metric']))}"
         found.append(f"{place}{which}: {visible(str(note))}")
     return found
