@@ -74,7 +74,7 @@ def held_bytes(root: psutil.Process) -> int:
 def write_workspace(root: Path, files: int, workers: int) -> None:
     """Write the project's parameters with one corpus of the table reader, and that corpus."""
     params = YAML(typ="safe").load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
-    corpus = params["corpora"]["voxceleb1"] | {"reader": "table", "root": "raw"}
+    corpus = params["corpora"]["voxceleb1"] | {"reader": "table", "root": "raw", "trials": []}
     corpus["cleaning"] |= {"min_seconds": 0.5}
     params["corpora"] = {CORPUS: corpus}
     params["mixtures"], params["studies"], params["benchmarks"] = {}, {}, {}
