@@ -82,7 +82,7 @@ def test_what_cannot_be_heard_stands_beside_the_file(copy, tmp_path, capsys):
         ({"model": "nothing"}, "expected BENCHMARK/MODEL"),
         ({"model": f"{VERIFY}/bilstm_h128_l9"}, "no model 'bilstm_h128_l9' of benchmark"),
         ({"model": "verify-peple/bilstm_h128_l1"}, "did you mean"),
-        ({"corpus": "poeple"}, "did you mean 'people'"),
+        ({"corpus": "peoplex"}, "did you mean 'people'"),
         ({"output": "found.npy"}, "expected a file that ends in .parquet"),
     ],
 )
