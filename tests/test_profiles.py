@@ -2,10 +2,12 @@
 
 import shutil
 
+import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
 from tiny import PROJECT
+from voxbench.audio import clean
 from voxbench.cli import main
 from voxbench.config import load_params
 from voxbench.config.profiles import apply_profile
@@ -270,3 +272,18 @@ def test_the_biometric_profile_has_the_rows_of_the_source_documents_table(projec
     learning = params.learning("verify-voxceleb")
     assert learning.verification.test_list in params.corpora["voxceleb1-verify"].trials
     assert params.learning("gender-timit").training == params.training
+
+
+@pytest.mark.parametrize(
+    ("profile", "corpus", "rate_hz"),
+    [
+        ("biometric", "voxceleb1-verify", 16000),
+        ("paper", "voxceleb1", 16000),
+        ("voice-gender-ru", "common-voice-ru", 32000),
+    ],
+)
+def test_a_recipe_takes_recordings_at_the_rate_that_its_corpus_has(project, profile, corpus, rate_hz):
+    apply_profile(project / "params.yaml", profile)
+    cleaning = load_params(project / "params.yaml").corpus(corpus).cleaning
+    wave = np.random.default_rng(1).uniform(-0.5, 0.5, 6 * rate_hz).astype(np.float32)
+    assert clean(wave, rate_hz, cleaning).wave.size > cleaning.min_seconds * cleaning.sample_rate_hz
