@@ -56,7 +56,10 @@ def test_the_file_is_what_evaluate_scores_trials_with(copy, tmp_path):
     words += ["--centre", other, "--output", tmp_path / "found"]
     assert main(["--params", str(copy.root / "params.yaml"), *map(str, words)]) == 0
     scores = pd.read_parquet(tmp_path / "found" / "scores.parquet")
-    assert len(scores) == len(stored)
+    heard = [np.stack(pd.read_parquet(path)["embedding"]) for path in (own, other)]
+    centred = pd.Series(list(heard[0] - heard[1].mean(axis=0)), pd.read_parquet(own)["utterance"])
+    by_hand = [raw_cosine(centred[row.enroll], centred[row.test]) for row in stored.itertuples()]
+    assert scores["score"].to_numpy() == pytest.approx(by_hand, abs=1e-6)
 
 
 def test_what_cannot_be_heard_stands_beside_the_file(copy, tmp_path, capsys):
