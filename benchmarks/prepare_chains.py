@@ -28,15 +28,17 @@ RATE_HZ = 16_000
 CLEANING = Cleaning(
     sample_rate_hz=RATE_HZ,
     silence_q=0.075,
+    silence_at="everywhere",
     pre_emphasis=0.97,
     low_pass_order=10,
     low_pass_hz=4000.0,
     zero_phase=True,
+    z_score=True,
     min_seconds=0.1,
     max_seconds=60.0,
     max_clipped_fraction=0.1,
 )
-FRONT_END = FrontEnd(FrontEndSettings(RATE_HZ, 25.0, 10.0, 1024, 0.0, RATE_HZ / 2, 224, 40, 80.0, "log_mel"))
+FRONT_END = FrontEnd(FrontEndSettings(RATE_HZ, 25.0, 10.0, 1024, 0.0, RATE_HZ / 2, 224, 40, 80.0, "log_mel", "mfcc", 0))
 FRAMING = {"sr": RATE_HZ, "n_fft": 1024, "win_length": 400, "hop_length": 160, "n_mels": 224}
 
 Features = tuple[np.ndarray, np.ndarray]

@@ -58,6 +58,7 @@ def tiny_params() -> dict:
         "root": "raw",
         "max_excluded_fraction": 0.1,
         "trials": [],
+        "asv_scores": None,
     }
     corpus["cleaning"] |= {"min_seconds": 0.5}
     corpus["features"] |= {"n_mels": 40, "n_mfcc": 13}

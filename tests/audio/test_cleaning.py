@@ -20,10 +20,12 @@ NOISE = np.random.default_rng(3).laplace(size=3 * RATE_HZ) * 0.05
 SETTINGS = {
     "sample_rate_hz": 16_000,
     "silence_q": 0.075,
+    "silence_at": "everywhere",
     "pre_emphasis": 0.97,
     "low_pass_order": 10,
     "low_pass_hz": 4000.0,
     "zero_phase": True,
+    "z_score": True,
     "min_seconds": 1.0,
     "max_seconds": 4.0,
     "max_clipped_fraction": 0.01,

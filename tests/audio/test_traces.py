@@ -250,10 +250,12 @@ def test_cleaning_knows_the_peak():
     settings = Cleaning(
         sample_rate_hz=RATE_HZ,
         silence_q=Q,
+        silence_at="everywhere",
         pre_emphasis=0.97,
         low_pass_order=10,
         low_pass_hz=4000.0,
         zero_phase=True,
+        z_score=True,
         min_seconds=0.5,
         max_seconds=10.0,
         max_clipped_fraction=0.1,

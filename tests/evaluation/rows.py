@@ -66,7 +66,7 @@ def settings(groups=(), task=None, **changes):
     """Return small settings; `changes` are of the report, of the evaluation or of the decisions, by their own names."""
     sections = {
         "report": {"level": 0.9, "resamples": 200, "power": 0.8, "min_group_speakers": 3, "bins": {}, "seed": 7},
-        "evaluation": {"costs": COSTS, "draws": 1_000_000_000, "max_undefined": 0.1},
+        "evaluation": {"costs": COSTS, "draws": 1_000_000_000, "max_undefined": 0.1, "trim_silence_q": 0.1},
         "decisions": {"calibration": CALIBRATION, "policies": POLICIES, "policy": "bayes"},
     }
     for section in sections.values():

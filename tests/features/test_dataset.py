@@ -4,13 +4,19 @@ import numpy as np
 import pytest
 import torch
 
+from reporting.settings import TRAINING
+from voxbench.config import Training
 from voxbench.features.dataset import (
     BalancedCrops,
     CropDataset,
+    Cut,
     EvenCrops,
     ShuffledCrops,
     cut,
     evaluation_loader,
+    even_places,
+    places_of,
+    repeated,
     training_loader,
 )
 from voxbench.schema import InputError
@@ -30,6 +36,50 @@ def test_cut_takes_the_frames_at_its_place():
 def test_a_recording_shorter_than_the_crop_is_refused_not_padded():
     with pytest.raises(ValueError, match="crop of 11 frames was asked of a recording of 10"):
         cut(np.zeros((10, 2)), 0.5, 11)
+
+
+@pytest.mark.parametrize(
+    ("values", "frames", "expected"),
+    [
+        ([1, 2, 3], 2, [1, 2, 3]),
+        ([1, 2, 3], 3, [1, 2, 3]),
+        ([1, 2, 3], 4, [1, 2, 3, 1]),
+        ([1, 2, 3], 6, [1, 2, 3, 1, 2, 3]),
+        ([7], 3, [7, 7, 7]),
+        ([[1, 2], [3, 4]], 3, [[1, 2], [3, 4], [1, 2]]),
+    ],
+)
+def test_what_is_too_short_is_said_again_from_its_start(values, frames, expected):
+    assert repeated(np.array(values), frames).tolist() == expected
+
+
+def test_exactly_the_length_of_a_crop_is_taken_as_it_is():
+    """With the authors' code 64,600 samples fail."""
+    wave = np.arange(64_600, dtype=np.float32)
+    assert np.array_equal(cut(repeated(wave, wave.size), 0.0, wave.size)[0], wave)
+    longer = cut(repeated(wave[:-1], wave.size), 0.0, wave.size)[0]
+    assert (longer[:-1].tolist(), longer[-1]) == (wave[:-1].tolist(), 0.0)
+
+
+@pytest.mark.parametrize(
+    ("place", "crops", "expected"), [("start", 1, [0.0]), ("spread", 1, [0.5]), ("spread", 2, [0.25, 0.75])]
+)
+def test_evaluation_is_at_the_start_or_spread_over_the_recording(place, crops, expected):
+    settings = Training(**(TRAINING | {"evaluation_place": place, "evaluation_crops": crops}))
+    assert places_of(settings) == expected
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.25])
+def test_a_data_set_repeats_what_is_too_short_or_refuses_it(scale):
+    stored = [np.array([4, 8, 12], dtype=np.int16), np.arange(10, dtype=np.int16)]
+    store = type("Rows", (), {"__getitem__": lambda self, row: stored[row], "scales": np.full(2, scale)})()
+    repeating = CropDataset(store, [0, 1], np.array([1, 0]), frames=5, repeats=True)
+    assert repeating[Cut(0, 0.9)].features.tolist() == [[4 * scale, 8 * scale, 12 * scale, 4 * scale, 8 * scale]]
+    refusing = CropDataset(store, [0, 1], np.array([1, 0]), frames=5, repeats=False)
+    with pytest.raises(ValueError, match="crop of 5 frames was asked of a recording of 3"):
+        refusing[Cut(0, 0.9)]
+    for place in (0.0, 0.4, 1.0):
+        assert torch.equal(repeating[Cut(1, place)].features, refusing[Cut(1, place)].features)
 
 
 def test_every_row_comes_once_an_epoch_and_epochs_differ():
@@ -61,7 +111,7 @@ def test_training_cuts_name_their_epoch_and_evaluation_has_no_draw():
         cuts = iter(sampler)
         sampler.set_epoch(8)
         assert {cut_at.draw[0] for cut_at in cuts} == {7}
-    assert {cut_at.draw for cut_at in EvenCrops(5, 2)} == {None}
+    assert {cut_at.draw for cut_at in EvenCrops(5, even_places(2))} == {None}
 
 
 def balanced(epoch, seed=1, targets=SKEWED):
@@ -123,19 +173,19 @@ def test_what_has_no_classes_or_misses_one_is_not_balanced():
 
 
 def test_even_crops_are_spread_over_the_recording():
-    assert [cut_at.place for cut_at in EvenCrops(1, 1)] == [0.5]
-    assert [cut_at[:2] for cut_at in EvenCrops(2, 2)] == [(0, 0.25), (0, 0.75), (1, 0.25), (1, 0.75)]
+    assert [cut_at.place for cut_at in EvenCrops(1, even_places(1))] == [0.5]
+    assert [cut_at[:2] for cut_at in EvenCrops(2, even_places(2))] == [(0, 0.25), (0, 0.75), (1, 0.25), (1, 0.75)]
 
 
 @pytest.fixture
 def dataset():
     features = [np.full((6, 3), row, dtype=np.float16) for row in range(5)]
     store = type("Rows", (), {"__getitem__": lambda self, row: features[row], "scales": np.ones(5)})()
-    return CropDataset(store, [4, 3, 2, 1, 0], np.array([0, 1, 0, 1, 0]), frames=4)
+    return CropDataset(store, [4, 3, 2, 1, 0], np.array([0, 1, 0, 1, 0]), frames=4, repeats=False)
 
 
 def test_batches_carry_features_targets_and_rows(dataset):
-    batch = next(iter(evaluation_loader(dataset, batch_size=4, crops=2)))
+    batch = next(iter(evaluation_loader(dataset, batch_size=4, places=even_places(2))))
     assert batch.features.shape == (4, 3, 4)
     assert batch.features.dtype == torch.float32
     assert batch.row.tolist() == [0, 0, 1, 1]

@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from voxbench.features import extraction
-from voxbench.features.frontends import FrontEnd, FrontEndSettings, dct_matrix, mel_filter_bank
+from voxbench.features.cepstra import dct_matrix, mel_filter_bank
+from voxbench.features.frontends import FrontEnd, FrontEndSettings
 from voxbench.schema import InputError, InputKind
 
 librosa = pytest.importorskip("librosa")
-BASE = FrontEndSettings(16_000, 25.0, 10.0, 1024, 0.0, 8000.0, 64, 13, 80.0, "log_mel")
+BASE = FrontEndSettings(16_000, 25.0, 10.0, 1024, 0.0, 8000.0, 64, 13, 80.0, "log_mel", "mfcc", 0)
 PAPER = {
     "voxceleb": dataclasses.replace(BASE, n_mels=224, n_mfcc=40),
     "common_voice": dataclasses.replace(BASE, sample_rate_hz=22_050, f_max_hz=11_025.0, n_mels=128),

@@ -8,7 +8,7 @@ import torch
 
 from tiny import RATE_HZ, voice
 from voxbench.audio.cleaning import z_score
-from voxbench.features.dataset import CropDataset, Cut, cut, evaluation_loader, frames_of
+from voxbench.features.dataset import CropDataset, Cut, cut, evaluation_loader, even_places, frames_of
 from voxbench.features.extraction import network_input
 from voxbench.features.mixed import open_store
 from voxbench.features.store import dequantize, quantize, write_shard
@@ -32,7 +32,7 @@ def prepared(tmp_path_factory):
 
 @pytest.fixture
 def crops(prepared):
-    return CropDataset(open_store(prepared), ROWS, np.array([0, 1, 1]), SAMPLES)
+    return CropDataset(open_store(prepared), ROWS, np.array([0, 1, 1]), SAMPLES, repeats=False)
 
 
 def whole(prepared, row):
@@ -83,7 +83,7 @@ def test_crops_leave_the_store_as_it_is(prepared, crops):
 
 
 def test_batches_are_what_networks_on_waves_take(crops):
-    batch = next(iter(evaluation_loader(crops, batch_size=4, crops=2)))
+    batch = next(iter(evaluation_loader(crops, batch_size=4, places=even_places(2))))
     assert batch.features.shape == (4, 1, SAMPLES)
     assert batch.features.dtype == torch.float32
     assert batch.row.tolist() == [0, 0, 1, 1]

@@ -27,13 +27,13 @@ def augmentation(**changes):
     return Augmentation(**(OFF.model_dump() | changes))
 
 
-def write_corpus(root, spectrogram):
+def write_corpus(root, spectrogram, **changes):
     """Write twelve recordings of six speakers, person k's hum at 100 + 20 k Hz; return the features section."""
     draws = np.random.default_rng(3)
     section = Features(
         **{"spectrogram": spectrogram, "window_ms": 25.0, "hop_ms": 10.0, "n_fft": 512, "f_min_hz": 20.0},
-        **{"f_max_hz": 7600.0, "n_mels": 40, "n_mfcc": 13, "top_db": 80.0},
-    )
+        **{"f_max_hz": 7600.0, "n_mels": 40, "n_mfcc": 13, "top_db": 80.0, "cepstra": "mfcc", "deltas": 0},
+    ).model_copy(update=changes)
     rows = [(f"{person}-{clip}", 100.0 + 20 * person) for person in range(SPEAKERS) for clip in range(CLIPS)]
     waves = [z_score(voice(hz, draws.uniform(0.9, 1.4), draws)) for _, hz in rows]
     samples, scales = zip(*map(quantize, waves), strict=True)
@@ -48,13 +48,16 @@ def people_of(rows):
     return np.array([f"p{row // CLIPS}" for row in rows])
 
 
-def pieces(corpus, settings, kind=InputKind.SPECTROGRAM, rows=tuple(range(12)), speeds=None, seed=SEED):
-    """Return the stored crops of some rows, the data set of their waves, and what alters these."""
+def pieces(corpus, settings, kind=InputKind.SPECTROGRAM, rows=tuple(range(12)), speeds=None, seed=SEED, longer=None):
+    """Return the stored crops of some rows, the data set of their waves, and what alters these.
+
+    Crops of `longer` seconds than usual repeat shorter recordings.
+    """
     section, root = corpus
     store = open_store(root / "prepared") if kind is InputKind.WAVE else RaggedStore(root / "features" / kind)
     front_end = build_front_end(section, RATE_HZ)
-    frames = frames_of(kind, SECONDS, section.hop_ms, RATE_HZ)
-    crops = CropDataset(store, rows, np.array(rows) // CLIPS, frames)
+    frames = frames_of(kind, longer or SECONDS, section.hop_ms, RATE_HZ)
+    crops = CropDataset(store, rows, np.array(rows) // CLIPS, frames, repeats=longer is not None)
     layout = layout_of(front_end.settings, kind, settings)
     speeds = np.ones(len(rows)) if speeds is None else speeds
     dataset = WaveCrops(crops, open_store(root / "prepared"), layout, settings, people_of(rows), speeds, seed)

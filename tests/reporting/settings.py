@@ -8,15 +8,17 @@ SPLITTING = {"by": "speaker", "stratify": "gender", "valid_fraction": 0.2, "test
 CLEANING = {
     **{"sample_rate_hz": 16000, "silence_q": 0.075, "pre_emphasis": 0.97, "low_pass_order": 10, "low_pass_hz": 4000},
     **{"zero_phase": True, "min_seconds": 1, "max_seconds": 60, "max_clipped_fraction": 0.1},
+    **{"silence_at": "everywhere", "z_score": True},
 }
 FEATURES = {
     **{"spectrogram": "log_mel", "window_ms": 25, "hop_ms": 10, "n_fft": 1024, "f_min_hz": 0, "f_max_hz": 8000},
-    **{"n_mels": 64, "n_mfcc": 13, "top_db": 80},
+    **{"n_mels": 64, "n_mfcc": 13, "top_db": 80, "cepstra": "mfcc", "deltas": 0},
 }
 AUGMENTATION = {
     **{"probability": 0, "noise_snr_db": None, "reverberation_seconds": None, "speed": None, "low_pass_hz": None},
     **{"mask_seconds": None, "mask_fraction": None, "babble_snr_db": None, "babble_voices": None},
-    **{"music_snr_db": None, "speed_speakers": None},
+    **{"music_snr_db": None, "speed_speakers": None, "convolutive_db": None, "impulsive_fraction": None},
+    **{"coloured_snr_db": None, "codecs": None, "mask_filters": None},
 }
 TRAINING = {
     **{"learning_rate": 0.001, "betas": (0.9, 0.999), "weight_decay": 0.0001, "scheduler_factor": 0.5},
@@ -32,6 +34,8 @@ TRAINING = {
         "stem": "sum",
         "subtract": "corpus_mean",
     },
+    **{"scheduler": "plateau", "average_best": False, "class_weights": None, "one_class": None},
+    **{"evaluation_place": "spread", "shorter": "refuse"},
     **{"balance": "none", "augmentation": AUGMENTATION, "seed": 42},
 }
 VERIFICATION = {
@@ -100,6 +104,7 @@ def params() -> Params:
                 "costs": ({"p_target": 0.05, "c_miss": 1, "c_fa": 1},),
                 "draws": 10_000_000,
                 "max_undefined": 0.05,
+                "trim_silence_q": 0.1,
             },
             "report": {
                 **{"level": 0.95, "resamples": 60, "power": 0.8, "min_group_speakers": 3},
@@ -113,7 +118,7 @@ def params() -> Params:
 
 def _corpus(reader: str) -> dict[str, Any]:
     about = {"reader": reader, "root": f"data/raw/{reader}", "licence": "none", "max_excluded_fraction": 0.1}
-    about |= {"only": None, "trials": ()}
+    about |= {"only": None, "trials": (), "asv_scores": None}
     return about | {"splitting": SPLITTING, "cleaning": CLEANING, "features": FEATURES}
 
 

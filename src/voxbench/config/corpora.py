@@ -43,23 +43,34 @@ class Twin(Section):
 
 
 class Cleaning(Section):
-    """The chain from a decoded recording to prepared audio; laws in `voxbench.audio.cleaning`."""
+    """The chain from a decoded recording to prepared audio; laws in `voxbench.audio.cleaning`.
+
+    `silence_at` says whether silence is taken out everywhere or at both ends alone. A null `low_pass_hz` leaves all
+    frequencies, and without `z_score` a recording keeps its level: what a synthesizer leaves behind may lie in both.
+    """
 
     sample_rate_hz: Count
     silence_q: Annotated[float, Field(ge=0)]
+    silence_at: Literal["everywhere", "ends"]
     pre_emphasis: Fraction
     low_pass_order: Count
-    low_pass_hz: Positive
+    low_pass_hz: Positive | None
     zero_phase: bool
+    z_score: bool
     min_seconds: Positive
     max_seconds: Positive
     max_clipped_fraction: Probability
 
 
 class Features(Section):
-    """Numbers of the spectrogram and the cepstra; laws in `voxbench.features.frontends`."""
+    """Numbers of the spectrogram and the cepstra; laws in `voxbench.features.frontends`.
+
+    `n_mfcc` is the number of static cepstra, whatever their kind; each of `deltas` derivatives adds as many.
+    """
 
     spectrogram: Literal["log_mel", "linear", "linear_db"]
+    cepstra: Literal["mfcc", "lfcc", "cqcc"]
+    deltas: Annotated[int, Field(ge=0, le=2)]
     window_ms: Positive
     hop_ms: Positive
     n_fft: Count
@@ -94,6 +105,7 @@ class Corpus(Section):
     """Where a corpus lies, how it is read, and what is made of it.
 
     `only` names the recordings that are used, null for all. `trials` are its lists of trials, as paths below the root.
+    `asv_scores` is, in a corpus of spoofed speech, the path of a speaker verifier's scores of the test rows, or null.
     """
 
     reader: str
@@ -103,6 +115,7 @@ class Corpus(Section):
     max_excluded_fraction: Fraction
     splitting: Splitting
     trials: tuple[str, ...]
+    asv_scores: str | None
     cleaning: Cleaning
     features: Features
 
@@ -182,6 +195,7 @@ class Mixture(Section):
             "max_excluded_fraction": self.max_excluded_fraction,
             "splitting": source.splitting.model_copy(update={"by": "official"}),
             "trials": (),
+            "asv_scores": None,
             "cleaning": source.cleaning.model_copy(update={"min_seconds": shortest}),
             "features": self.features,
         }

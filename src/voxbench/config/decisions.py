@@ -89,9 +89,11 @@ class Evaluation(Section):
     """What `voxbench evaluate` states besides the metrics without settings.
 
     `draws` bounds rows times resamples: longer lists are resampled less often than `report.resamples` says. A metric
-    that has no value on more than the fraction `max_undefined` of the resamples gets no interval.
+    that has no value on more than the fraction `max_undefined` of the resamples gets no interval. By `trim_silence_q`
+    silence is cut off at both ends, to see what countermeasures owe to it.
     """
 
     costs: Annotated[tuple[OperatingCosts, ...], Field(min_length=1)]
     draws: Count
     max_undefined: Fraction
+    trim_silence_q: Annotated[float, Field(gt=0, allow_inf_nan=False)]

@@ -16,8 +16,12 @@ class Augmentation(Section):
     Each step is applied with `probability`, on the training device. `reverberation_seconds` (RT60) puts a voice in a
     room. `noise_snr_db` adds white and pink noise, `babble_snr_db` so many voices of other training speakers as lie
     between the `babble_voices`, `music_snr_db` chords. `speed` plays faster or slower and so moves pitch and formants,
-    `low_pass_hz` is the edge of a codec-like band limit. SpecAugment: one stripe of up to `mask_seconds` and one of up
-    to `mask_fraction` of the bins. Whatever `probability` is, `speed_speakers` adds copies of all training rows,
+    `low_pass_hz` is the edge of a codec-like band limit. RawBoost: `convolutive_db` is by how much the higher powers of
+    the signal, each filtered by itself, lie below it, `impulsive_fraction` the share of samples with noise that follows
+    the signal, `coloured_snr_db` the level of filtered noise. `codecs` names those that recordings are coded and
+    decoded with, one at a time. SpecAugment: one stripe of up to `mask_seconds` and one of up to `mask_fraction` of the
+    bins; `mask_filters` hides up to so many neighbouring filters of networks on waves that begin with a fixed bank,
+    in every step. Whatever `probability` is, `speed_speakers` adds copies of all training rows,
     played at each of these speeds, as new speakers.
     """
 
@@ -29,8 +33,13 @@ class Augmentation(Section):
     music_snr_db: Bounds | None
     speed: Bounds | None
     low_pass_hz: Bounds | None
+    convolutive_db: Bounds | None
+    impulsive_fraction: Bounds | None
+    coloured_snr_db: Bounds | None
+    codecs: Annotated[tuple[Name, ...], Field(min_length=1)] | None
     mask_seconds: Positive | None
     mask_fraction: Annotated[float, Field(gt=0, lt=1)] | None
+    mask_filters: Count | None
     speed_speakers: Annotated[tuple[Positive, ...], Field(min_length=1)] | None
 
     @model_validator(mode="after")
@@ -53,7 +62,8 @@ class Augmentation(Section):
     def changes_waves(self) -> bool:
         """Say whether recordings are changed before their features are computed."""
         added = (self.noise_snr_db, self.babble_snr_db, self.music_snr_db)
-        steps = (*added, self.reverberation_seconds, self.speed, self.low_pass_hz)
+        boosted = (self.convolutive_db, self.impulsive_fraction, self.coloured_snr_db)
+        steps = (*added, *boosted, self.reverberation_seconds, self.speed, self.low_pass_hz, self.codecs)
         return self.speed_speakers is not None or (self.probability > 0 and any(step is not None for step in steps))
 
     @property
@@ -93,38 +103,84 @@ class Margin(Section):
         return self
 
 
+class OneClass(Section):
+    """The loss that learns bona fide speech as one class: OC-softmax (Zhang, Jiang, Duan, IEEE SPL 28, 2021).
+
+    Embeddings and one centre lie on a sphere. Bona fide cosines are to exceed `real`, those of spoofs to stay below
+    `fake`; `scale` is how steeply the loss rises.
+    """
+
+    scale: Positive
+    real: Annotated[float, Field(gt=-1, le=1)]
+    fake: Annotated[float, Field(ge=-1, lt=1)]
+
+    @model_validator(mode="after")
+    def _apart(self) -> OneClass:
+        if self.fake >= self.real:
+            raise ValueError(f"fake is {self.fake:g}, expected below real, {self.real:g}: the two classes would mix")
+        return self
+
+
 class Training(Section):
     """What every training run shares.
+
+    The learning rate falls by `scheduler`: `plateau` multiplies it by `scheduler_factor` once `scheduler_patience`
+    epochs in a row brought no lower validation loss, `step` every `scheduler_patience` epochs, and neither passes
+    `min_learning_rate`, where `cosine` ends after all epochs, step by step. `average_best` averages the weights of the
+    epochs that were the best so far (SWA), which are taken where their validation loss is lower still.
 
     `weights` is `random`, `imagenet` (fetched by `voxbench weights fetch`), or the path of a safetensors file; `stem`
     reduces the first convolution of three-channel weights to one channel. From each feature the mean of all training
     rows is subtracted or that of the crop, which takes the channel with it (cepstral mean subtraction); the deviation
-    that divides it is that of the training rows. `balance` evens out the classes by drawing rarer ones more often
-    (`sampling`) or by weighing their loss (`loss`). `clips_per_speaker` and `margin` are of tasks that learn speakers,
-    null for all others: with the former a batch drawn by `sampling` has so many rows of each speaker who is in it,
-    otherwise as they come.
+    that divides it is that of the training rows. With `nothing` features stay as they are, as networks on waves are
+    published. A recording `shorter` than the crop is refused, or repeated from its start. Crops for evaluation are
+    `spread` over a recording, or one is taken from its `start`. `balance` evens out the classes by drawing rarer
+    ones more often (`sampling`) or by weighing their loss (`loss`); `class_weights` gives the loss's weights by
+    hand. `one_class` replaces the cross-entropy of tasks that detect spoofs, null for all others.
+    `clips_per_speaker` and `margin` are of tasks that learn speakers, null for all others: with the former a batch
+    drawn by `sampling` has so many rows of each speaker who is in it, otherwise as they come.
     """
 
     learning_rate: Positive
     betas: tuple[Fraction, Fraction]
     weight_decay: Annotated[float, Field(ge=0)]
+    scheduler: Literal["plateau", "step", "cosine"]
     scheduler_factor: Annotated[float, Field(gt=0, lt=1)]
     scheduler_patience: Annotated[int, Field(ge=0)]
     min_learning_rate: Annotated[float, Field(ge=0)]
+    average_best: bool
     dropout: Fraction
     recurrent_dropout: Fraction
     batch_size: Count
     crop_seconds: Positive
     evaluation_crops: Count
+    evaluation_place: Literal["spread", "start"]
+    shorter: Literal["refuse", "repeat"]
     resize: Annotated[int, Field(ge=32)] | None
     weights: str
     stem: Literal["sum", "mean"]
-    subtract: Literal["corpus_mean", "crop_mean"]
+    subtract: Literal["corpus_mean", "crop_mean", "nothing"]
     balance: Literal["none", "sampling", "loss"]
+    class_weights: dict[Name, Positive] | None
+    one_class: OneClass | None
     clips_per_speaker: Count | None
     margin: Margin | None
     augmentation: Augmentation
     seed: int
+
+    @model_validator(mode="after")
+    def _sound(self) -> Training:
+        if self.class_weights and self.balance != "none":
+            raise ValueError(
+                f"class_weights are set and balance is {self.balance!r}: set balance to none, or weigh once"
+            )
+        if self.one_class and (self.class_weights or self.balance == "loss"):
+            raise ValueError("one_class has margins in place of weights: set class_weights to null and balance to none")
+        if self.evaluation_place == "start" and self.evaluation_crops != 1:
+            raise ValueError(f"evaluation_crops is {self.evaluation_crops}, expected 1 where evaluation_place is start")
+        if self.scheduler == "step" and not self.scheduler_patience:
+            raise ValueError("scheduler_patience is 0, expected 1 or more epochs from step to step of scheduler step")
+        return self
 
 
 class Schedule(Section):

@@ -145,6 +145,12 @@ class Params(Section):
                     f"mixture when it is served; set corpora.{mixture.corpus}.cleaning.silence_q to 0.0, or mix "
                     "another row of corpora that differs in this alone"
                 )
+            if not self.corpora[mixture.corpus].cleaning.z_score:
+                raise ValueError(
+                    f"mixtures.{name}.corpus is {mixture.corpus!r}, whose cleaning.z_score is false, expected true: "
+                    "a mixture is brought to mean 0 and deviation 1, and would not be when it is served; set "
+                    f"corpora.{mixture.corpus}.cleaning.z_score to true, or mix another row of corpora"
+                )
         return self
 
     @model_validator(mode="after")
@@ -200,6 +206,8 @@ class Params(Section):
 
     def _require_room(self, place: str, corpus: str, training: Training) -> None:
         """Refuse crops that the shortest clip, played at the highest speed, cannot fill: nothing is padded."""
+        if training.shorter == "repeat":
+            return
         needed = training.crop_seconds * training.augmentation.fastest
         # 1.1 times 1.1 is 1.2100000000000002, which is no longer than 1.21.
         if (shortest := self.prepared[corpus].cleaning.min_seconds) < needed * (1 - 1e-9):

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from voxbench.config import Training
 from voxbench.features.store import Store
 from voxbench.schema import InputError, InputKind
 from voxbench.seeding import generator
@@ -55,7 +56,8 @@ def frames_of(kind: InputKind, crop_seconds: float, hop_ms: float, sample_rate_h
 def cut(values: np.ndarray, place: float, frames: int) -> np.ndarray:
     """Return `(F, frames)` float32 from features `(T, F)` or a wave `(T,)`, F being 1, of at least `frames` frames.
 
-    Nothing is padded: a shorter recording is refused, because preparation excludes what is too short.
+    Nothing is padded: a shorter recording is refused, because preparation excludes what is too short, or has been
+    `repeated`.
     """
     spare = len(values) - frames
     if spare < 0:
@@ -64,10 +66,30 @@ def cut(values: np.ndarray, place: float, frames: int) -> np.ndarray:
     return np.ascontiguousarray(np.atleast_2d(values[start : start + frames].T), dtype=np.float32)
 
 
-class CropDataset(Dataset[Batch]):
-    """Rows of a table: where each lies in the store of features or of audio, and its target."""
+def repeated(values: np.ndarray, frames: int) -> np.ndarray:
+    """Return features `(T, F)` or a wave `(T,)`, said over and over from the start until they fill so many frames.
 
-    def __init__(self, store: Store, positions: Sequence[int], targets: np.ndarray, frames: int) -> None:
+    Reference: the crops of AASIST's authors (Jung et al., ICASSP 2022). Deviation: theirs fail for exactly the length.
+
+    >>> repeated(np.array([1, 2, 3]), 7).tolist(), repeated(np.array([1, 2, 3]), 3).tolist()
+    ([1, 2, 3, 1, 2, 3, 1], [1, 2, 3])
+    """
+    if len(values) >= frames:
+        return values
+    times = -(-frames // len(values))
+    return np.concatenate([values] * times)[:frames]
+
+
+class CropDataset(Dataset[Batch]):
+    """Rows of a table: where each lies in the store of features or of audio, and its target.
+
+    One that `repeats` says shorter recordings over and over, any other refuses them.
+    """
+
+    def __init__(
+        self, store: Store, positions: Sequence[int], targets: np.ndarray, frames: int, *, repeats: bool
+    ) -> None:
+        self.repeats = repeats
         self.store = store
         self.positions = positions
         self.targets = torch.from_numpy(np.array(targets))
@@ -79,7 +101,9 @@ class CropDataset(Dataset[Batch]):
     def __getitem__(self, cut_at: Cut) -> Batch:
         position = self.positions[cut_at.row]
         # The scale is 1 for features, and what dequantizes audio: of that only the crop is.
-        features = cut(self.store[position], cut_at.place, self.frames) * np.float32(self.store.scales[position])
+        values = self.store[position]
+        whole = repeated(values, self.frames) if self.repeats else values
+        features = cut(whole, cut_at.place, self.frames) * np.float32(self.store.scales[position])
         return Batch(torch.from_numpy(features), self.targets[cut_at.row], torch.tensor(cut_at.row))
 
 
@@ -159,12 +183,26 @@ def _require_all(targets: np.ndarray, classes: Sequence[str]) -> None:
         )
 
 
-class EvenCrops(Sampler[Cut]):
-    """Every row `crops` times, at places spread evenly over the recording; one crop is the central one."""
+def places_of(training: Training) -> list[float]:
+    """Return where a recording's crops for evaluation lie: spread evenly, so that one is the central one, or at 0."""
+    return [0.0] if training.evaluation_place == "start" else even_places(training.evaluation_crops)
 
-    def __init__(self, rows: int, crops: int) -> None:
+
+def even_places(crops: int) -> list[float]:
+    """Return places spread evenly over a recording.
+
+    >>> even_places(1), even_places(2)
+    ([0.5], [0.25, 0.75])
+    """
+    return [(crop + 0.5) / crops for crop in range(crops)]
+
+
+class EvenCrops(Sampler[Cut]):
+    """Every row once at each of the same `places`, in order."""
+
+    def __init__(self, rows: int, places: Sequence[float]) -> None:
         self.rows = rows
-        self.places = [(crop + 0.5) / crops for crop in range(crops)]
+        self.places = places
 
     def __len__(self) -> int:
         return self.rows * len(self.places)
@@ -187,6 +225,6 @@ def _as_it_is(batch: Any) -> Any:
     return batch
 
 
-def evaluation_loader(dataset: CropDataset, batch_size: int, crops: int) -> DataLoader[Batch]:
-    """Return every row's evenly spread crops, in order."""
-    return DataLoader(dataset, batch_size, sampler=EvenCrops(len(dataset), crops))
+def evaluation_loader(dataset: CropDataset, batch_size: int, places: Sequence[float]) -> DataLoader[Batch]:
+    """Return every row's crops at `places`, in order."""
+    return DataLoader(dataset, batch_size, sampler=EvenCrops(len(dataset), places))

@@ -244,7 +244,7 @@ def _needs(corpus: Corpus, seconds: float) -> dict[str, int]:
     frames = seconds * 1000 / features.hop_ms
     return {
         "prepared_bytes": round(seconds * corpus.cleaning.sample_rate_hz * SAMPLE_BYTES),
-        "features_bytes": round(frames * (bins + features.n_mfcc) * SAMPLE_BYTES),
+        "features_bytes": round(frames * (bins + (1 + features.deltas) * features.n_mfcc) * SAMPLE_BYTES),
     }
 
 
