@@ -31,11 +31,13 @@ class Encoder(nn.Module):
     `upper` names the submodules that `freeze(encoder, "upper")` leaves trainable; None says that no weights of this
     network were ever published, so that none of it is frozen. `min_frames` is the least T that it can map, of a wave in
     samples: more than 1 where pools or strides would leave nothing. Where `takes_lengths`, `forward` accepts the number
-    of frames of every clip `(B,)` as a second argument, and what pads a clip does not change its embedding.
+    of frames of every clip `(B,)` as a second argument, and what pads a clip does not change its embedding. `unused`
+    names the parameters that a published network has and never reads: they are kept so that its weights have a place.
     """
 
     min_frames = 1
     takes_lengths = False
+    unused: tuple[str, ...] = ()
 
     def __init__(self, embedding_dim: int, upper: tuple[str, ...] | None) -> None:
         super().__init__()
@@ -87,4 +89,12 @@ def require_features(features_BFT: Tensor, n_features: int) -> None:
         raise InputError(
             f"found a batch of shape {tuple(features_BFT.shape)}, expected (batch, {n_features}, frames); "
             f"build the model with the front end's n_features"
+        )
+
+
+def require_wave(wave_B1S: Tensor, least: int) -> None:
+    """Refuse a batch that is not `(B, 1, S)` with S of `least` or more with `InputError`."""
+    if wave_B1S.ndim != 3 or wave_B1S.shape[1] != 1 or wave_B1S.shape[2] < least:
+        raise InputError(
+            f"found a batch of shape {tuple(wave_B1S.shape)}, expected (batch, 1, {least} samples or more)"
         )

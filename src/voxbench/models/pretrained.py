@@ -41,6 +41,7 @@ from voxbench.schema import InputError
 
 RANDOM, IMAGENET = "random", "imagenet"
 INDEX = "index.json"
+HEAD = "head."
 # DenseNet's published file still has the names of an older torchvision: denselayer1.norm.1 for denselayer1.norm1.
 OLD_DENSENET_NAME = re.compile(
     r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\.(?:weight|bias|running_mean|running_var))$"
@@ -142,10 +143,21 @@ def require_weights(path: Path, found: Mapping[str, Tensor], expected: Mapping[s
 
 
 def load_encoder(encoder: Encoder, path: Path) -> None:
-    """Load a safetensors file of `encoder`'s own state dict into it, in place; another raises `InputError`."""
-    found = read_weights(path)
+    """Load a safetensors file of `encoder`'s own state dict into it, in place; another raises `InputError`.
+
+    Tensors of the head (`initial_head`) may be in the file, too.
+    """
+    found = {name: value for name, value in read_weights(path).items() if not name.startswith(HEAD)}
     require_weights(path, found, encoder.state_dict())
     encoder.load_state_dict(found, strict=False)
+
+
+def initial_head(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a safetensors file that are a task's head, by their names in the head; none is no error.
+
+    In the file they are called `head.NAME`; they fit a head whose state dict has the same names and shapes.
+    """
+    return {name.removeprefix(HEAD): value for name, value in read_weights(path).items() if name.startswith(HEAD)}
 
 
 def _described(tensors: Mapping[str, Tensor], key: str) -> str:

@@ -32,9 +32,9 @@ from itertools import chain
 from torch import Tensor, nn
 from torch.nn import functional
 
-from voxbench.models.encoder import Encoder
+from voxbench.models.encoder import Encoder, require_wave
 from voxbench.models.zoo import model
-from voxbench.schema import InputError, InputKind
+from voxbench.schema import InputKind
 
 FIRST_SPAN, SPAN, POOL = 80, 3, 4
 COURSE_WIDTH, COURSE_STRIDE, PAPER_STRIDE = 32, 16, 4
@@ -95,11 +95,7 @@ class WaveCnnEncoder(Encoder):
 
     def forward(self, wave_B1S: Tensor) -> Tensor:
         """Return embeddings `(B, D)`; a batch of another shape or of too few samples raises `InputError`."""
-        if wave_B1S.ndim != 3 or wave_B1S.shape[1] != 1 or wave_B1S.shape[2] < self.min_frames:
-            raise InputError(
-                f"found a batch of shape {tuple(wave_B1S.shape)}, "
-                f"expected (batch, 1, {self.min_frames} samples or more)"
-            )
+        require_wave(wave_B1S, self.min_frames)
         frames_BWT: Tensor = self.stem(wave_B1S)
         for group in self.groups:
             frames_BWT = group(frames_BWT)

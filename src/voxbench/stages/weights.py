@@ -1,6 +1,7 @@
 """Fetches ImageNet weights into `data/weights`: `NAME.safetensors` and the index of what was fetched from where.
 
-It also converts checkpoints of SpeechBrain's networks of speakers into files to start from.
+It also converts checkpoints of SpeechBrain's networks of speakers, and the published weights of AASIST, into files to
+start from.
 
 This stands on the floor of the commands and not in the room of the models, so that an edit of the downloader makes no
 trained network out of date.
@@ -19,7 +20,9 @@ from safetensors.torch import save_file
 from voxbench.artifacts import write_json
 from voxbench.downloads import fetch
 from voxbench.models import create_model, list_models, pretrained, spec
-from voxbench.models.pretrained import INDEX, pretrained_models, read_checkpoint, read_index, sha256
+from voxbench.models.aasist import AasistEncoder
+from voxbench.models.aasist_weights import PUBLISHED, from_published
+from voxbench.models.pretrained import HEAD, INDEX, pretrained_models, read_checkpoint, read_index, sha256
 from voxbench.models.speechbrain import from_speechbrain
 from voxbench.registry import closest
 from voxbench.schema import InputError
@@ -41,36 +44,61 @@ def fetch_weights(workspace: Workspace, names: Sequence[str], address: str | Non
         print(f"{name}: {path.stat().st_size / 1e6:.1f} MB, sha256 {sha256(path)}")
 
 
-def convert_weights(workspace: Workspace, checkpoints: Sequence[Path], name: str, bands: int, output: Path) -> None:
-    """Write the weights of SpeechBrain's one checkpoint as a file for `training.weights` and print its SHA-256.
+def convert_weights(
+    workspace: Workspace, checkpoints: Sequence[Path], name: str, bands: int | None, output: Path
+) -> None:
+    """Write the weights of one checkpoint as a file for `training.weights` and print its SHA-256.
 
-    The network is model `name` on so many `bands`. Raises `InputError` for a checkpoint that does not fit it, for a
-    model that SpeechBrain has none of, and for an output that exists.
+    The checkpoint is SpeechBrain's of a network on so many `bands`, or the published one of AASIST, which reads waves
+    and for which `bands` is None; its head goes along. Raises `InputError` for a checkpoint that does not fit model
+    `name`, for a model that nobody publishes one of, and for an output that exists.
     """
-    known = [each for family in SPEECHBRAIN for each in list_models(family)]
-    if name not in known:
-        raise InputError(f"found --model {name!r}{closest(name, known)}, expected one of: {', '.join(known)}")
-    if len(checkpoints) != 1:
-        raise InputError(f"found {len(checkpoints)} checkpoints, expected one: each is of one network")
-    if bands < 1:
-        raise InputError(f"--bands is {bands}, expected the number of mel bands that the network reads")
-    if output.exists():
-        raise InputError(f"{output} is there already: remove it, or name another file")
-    if not checkpoints[0].is_file():
-        raise InputError(
-            f"no checkpoint {checkpoints[0]}: expected the embedding_model.ckpt that SpeechBrain publishes"
-        )
-    offered = {"n_features": bands, "initial": None}
+    _require_convertible(checkpoints, name, bands, output)
+    (checkpoint,) = checkpoints
+    offered = {"n_features": bands, "initial": None, "masked_filters": None}
     encoder = create_model(name, **{key: value for key, value in offered.items() if key in spec(name).accepts})
-    state = from_speechbrain(checkpoints[0], encoder)
+    if isinstance(encoder, AasistEncoder):
+        state = from_published(checkpoint, encoder)
+    else:
+        state = from_speechbrain(checkpoint, encoder)
     output.parent.mkdir(parents=True, exist_ok=True)
     partial = output.with_name(output.name + ".partial")
     save_file(state, partial)
     os.replace(partial, output)
+    head = [value for key, value in state.items() if key.startswith(HEAD)]
+    count = sum(each.numel() for each in [*encoder.parameters(), *head])
+    print(f"{name}: {count:,} parameters{', head included' if head else ''}, sha256 {sha256(output)}")
+    if name in PUBLISHED:
+        print(f"{checkpoint.name}: {_recognised(sha256(checkpoint), PUBLISHED[name])}")
     place = output.resolve()
     shown = place.relative_to(workspace.root) if place.is_relative_to(workspace.root) else place
-    print(f"{name}: {sum(each.numel() for each in encoder.parameters()):,} parameters, sha256 {sha256(output)}")
-    print(f"in params.yaml, training.weights: {shown}, and features.n_mels: {bands} of the corpus")
+    of_corpus = "" if bands is None else f", and features.n_mels: {bands} of the corpus"
+    print(f"in params.yaml, training.weights: {shown}{of_corpus}")
+
+
+def _require_convertible(checkpoints: Sequence[Path], name: str, bands: int | None, output: Path) -> None:
+    known = [*(each for family in SPEECHBRAIN for each in list_models(family)), *PUBLISHED]
+    if name not in known:
+        raise InputError(f"found --model {name!r}{closest(name, known)}, expected one of: {', '.join(known)}")
+    if len(checkpoints) != 1:
+        raise InputError(f"found {len(checkpoints)} checkpoints, expected one: each is of one network")
+    if name in PUBLISHED and bands is not None:
+        raise InputError(f"found --bands {bands}, but {name} reads waves, which have no bands: leave --bands out")
+    if name not in PUBLISHED and bands is None:
+        raise InputError(f"found no --bands, expected the number of mel bands that {name} reads")
+    if bands is not None and bands < 1:
+        raise InputError(f"--bands is {bands}, expected the number of mel bands that the network reads")
+    if output.exists():
+        raise InputError(f"{output} is there already: remove it, or name another file")
+    if not checkpoints[0].is_file():
+        expected = "AASIST.pth or AASIST-L.pth" if name in PUBLISHED else "the embedding_model.ckpt of SpeechBrain"
+        raise InputError(f"no checkpoint {checkpoints[0]}: expected {expected}, as it is published")
+
+
+def _recognised(found: str, published: str) -> str:
+    if found == published:
+        return f"sha256 {found}, the published file"
+    return f"sha256 {found}, NOT the published file, which has {published}"
 
 
 def fetch_imagenet(names: Sequence[str], folder: Path, *, address: str | None = None) -> Iterator[tuple[str, Path]]:
