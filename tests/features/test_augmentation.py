@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from features.wave_corpus import OFF
+from voxbench.audio.codecs import codecs
 from voxbench.features.augmentation import check, mask
 from voxbench.schema import InputError
 
@@ -30,6 +31,11 @@ def rng(seed=0):
         ({"noise_snr_db": (0.0, float("inf"))}, r"noise_snr_db is \[0.0, inf\], expected finite numbers"),
         ({"babble_snr_db": (float("nan"), float("nan"))}, "babble_snr_db is .* expected finite numbers"),
         ({"speed_speakers": (0.9, float("inf"))}, "speed_speakers is .* expected finite numbers"),
+        ({"convolutive_db": (5.0, float("inf"))}, r"convolutive_db is \[5.0, inf\], expected finite numbers"),
+        ({"coloured_snr_db": (float("nan"), 1.0)}, "coloured_snr_db is .* expected finite numbers"),
+        ({"impulsive_fraction": (-0.1, 0.5)}, r"impulsive_fraction is \[-0.1, 0.5\], expected shares"),
+        ({"impulsive_fraction": (0.0, 10.0)}, r"impulsive_fraction is \[0, 10\], expected shares .* between 0 and 1"),
+        ({"codecs": ("ulaw", "alaww")}, r"codecs has 'alaww' \(did you mean 'alaw'\?\), expected any of none, .*gsm"),
         ({"mask_seconds": 0.5}, "mask_seconds is 0.5, expected less than the 0.5 s of training.crop_seconds"),
     ],
 )
@@ -42,6 +48,14 @@ def test_settings_that_can_work_are_not_refused():
     check(OFF, RATE_HZ, crop_seconds=0.5)
     most = {"low_pass_hz": (100.0, 7999.0), "reverberation_seconds": (0.0, 1.0), "mask_seconds": 0.49}
     check(augmentation(speed=(0.5, 2.0), noise_snr_db=(-5.0, 0.0), **most), RATE_HZ, crop_seconds=0.5)
+    lines = {"convolutive_db": (0.0, 20.0), "impulsive_fraction": (0.0, 1.0), "coloured_snr_db": (-5.0, 40.0)}
+    check(augmentation(**lines, codecs=tuple(codecs)), RATE_HZ, crop_seconds=0.5)
+
+
+def test_a_codec_that_does_not_know_the_rate_is_refused():
+    check(augmentation(codecs=("alaw", "gsm", "opus", "low_ogg")), 10_000, crop_seconds=0.5)
+    with pytest.raises(InputError, match=r"'low_mp3', which does not code 10000 Hz: leave it out \(.*sample rates"):
+        check(augmentation(codecs=("alaw", "low_mp3")), 10_000, crop_seconds=0.5)
 
 
 def hidden(batch=400, bins=40, frames=FRAMES, seed=0, **changes):

@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from features.wave_corpus import CLIPS, RATE_HZ, augmentation, equal, people_of, pieces, write_corpus
-from voxbench.features.dataset import Cut, EvenCrops, ShuffledCrops, cut, training_loader
+from voxbench.features.dataset import Cut, EvenCrops, ShuffledCrops, cut, even_places, training_loader
 from voxbench.features.mixed import MixedStore
 from voxbench.features.store import dequantize
 from voxbench.schema import InputError, InputKind
@@ -139,7 +139,7 @@ def test_a_recording_too_short_for_its_crop_is_refused_not_padded(corpus):
 def test_evaluation_cuts_are_refused(corpus):
     _, dataset, _ = pieces(corpus, augmentation(noise_snr_db=(1.0, 1.0)))
     with pytest.raises(ValueError, match="for training alone"):
-        dataset.__getitems__(list(EvenCrops(1, 1)))
+        dataset.__getitems__(list(EvenCrops(1, even_places(1))))
 
 
 def test_workers_change_nothing(corpus):

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from soundfile import LibsndfileError
 from torch import Tensor
 
+from voxbench.audio.codecs import codecs, transcode
 from voxbench.config import Augmentation
+from voxbench.registry import closest
 from voxbench.schema import InputError
 
 LONGEST_ROOM_SECONDS = 10.0
@@ -23,7 +26,7 @@ def check(augmentation: Augmentation, sample_rate_hz: int, crop_seconds: float) 
     """Refuse settings that cannot work on waves of `sample_rate_hz` and crops of `crop_seconds`, with the fix."""
     speed, rt60, edges_hz = augmentation.speed, augmentation.reverberation_seconds, augmentation.low_pass_hz
     for name, values in augmentation.model_dump().items():
-        if isinstance(values, tuple) and not np.isfinite(values).all():
+        if isinstance(values, tuple) and name != "codecs" and not np.isfinite(values).all():
             raise InputError(f"augmentation.{name} is {list(values)}, expected finite numbers")
     if speed and speed[0] <= 0:
         raise InputError(f"augmentation.speed starts at {speed[0]:g}, expected factors above 0: 1 is the speed as is")
@@ -37,11 +40,34 @@ def check(augmentation: Augmentation, sample_rate_hz: int, crop_seconds: float) 
             f"augmentation.low_pass_hz is [{edges_hz[0]:g}, {edges_hz[1]:g}], expected edges above 0 and below "
             f"{sample_rate_hz / 2:g}, half the rate of the prepared audio: no other edge takes anything away"
         )
+    _check_lines(augmentation, sample_rate_hz)
     if augmentation.mask_seconds and augmentation.mask_seconds >= crop_seconds:
         raise InputError(
             f"augmentation.mask_seconds is {augmentation.mask_seconds:g}, expected less than the {crop_seconds:g} s of "
             "training.crop_seconds: a wider stripe could leave nothing to see"
         )
+
+
+def _check_lines(augmentation: Augmentation, sample_rate_hz: int) -> None:
+    """Refuse settings of RawBoost and of codecs that cannot work."""
+    share, names = augmentation.impulsive_fraction, augmentation.codecs or ()
+    if share and not 0 <= share[0] <= share[1] <= 1:
+        raise InputError(
+            f"augmentation.impulsive_fraction is [{share[0]:g}, {share[1]:g}], expected shares of the samples, "
+            "between 0 and 1"
+        )
+    for name in names:
+        if name not in codecs:
+            raise InputError(
+                f"augmentation.codecs has {name!r}{closest(name, codecs)}, expected any of {', '.join(codecs)}"
+            )
+        try:
+            transcode(np.zeros(sample_rate_hz // 10), sample_rate_hz, name)
+        except LibsndfileError as error:
+            raise InputError(
+                f"augmentation.codecs has {name!r}, which does not code {sample_rate_hz} Hz: leave it out "
+                f"({error.error_string})"
+            ) from error
 
 
 def mask(

@@ -5,6 +5,10 @@ features are made of: those of the crop, of the frames beside it that its window
 drawn, what was said before, which still sounds. Outside the recording there are zeros, as the front end has them.
 So features made of an unaltered crop are the stored ones, but for the level and for the store's float16.
 
+Where shorter recordings are repeated, the wave is, from its start until it fills the crop and what is beside its end.
+Features made of that differ from stored ones, repeated, where the recording begins anew: there windows hear both ends
+in one, and each turn begins up to a hop sooner, for the frames of a recording last a little longer than its samples.
+
 Playing faster or slower is done here, by resampling, since it changes how much of a recording is read. Babble is made
 of other training rows: of those in the batch, and of a few of as many speakers as may be wanted, and one more.
 
@@ -25,7 +29,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from voxbench.config import Augmentation
-from voxbench.features.dataset import CropDataset, Cut
+from voxbench.features.dataset import CropDataset, Cut, repeated
 from voxbench.features.frontends import FrontEndSettings
 from voxbench.features.mixed import MixedStore
 from voxbench.features.store import Store
@@ -41,7 +45,8 @@ class WaveBatch(NamedTuple):
 
     `wave` `(B, S)` float32 ends where the crop's last window may. `level` `(B,)` is the stored crop's loudest cell in
     dB, of cepstra the mean of the first one, of anything else 0. `people` `(B,)` are the speakers' numbers, whatever
-    the speed; `voices` `(V, S)` are of `voice_people` `(V,)`. `sped` says which rows are not played as recorded.
+    the speed; `voices` `(V, S)` are of `voice_people` `(V,)`. `ends` `(B, 2)` are the recording's first and last frame,
+    counted from the crop's first. `sped` says which rows are not played as recorded.
     """
 
     features: Tensor
@@ -52,6 +57,7 @@ class WaveBatch(NamedTuple):
     people: Tensor
     voices: Tensor
     voice_people: Tensor
+    ends: Tensor
     sped: tuple[bool, ...]
 
 
@@ -80,14 +86,18 @@ class Layout:
 
 
 def layout_of(settings: FrontEndSettings, kind: InputKind, augmentation: Augmentation) -> Layout:
-    """Return the layout that crops of a kind need: whole frames beside them, and before as much as a room may last."""
+    """Return the layout that crops of a kind need: whole frames beside them, and before as much as a room may last.
+
+    Beside cepstra lie as many frames more as they have derivatives, each of which looks one frame further.
+    """
     rate_hz, rooms = settings.sample_rate_hz, augmentation.reverberation_seconds
     room = round(rooms[1] * rate_hz) if rooms and augmentation.probability > 0 else 0
     if kind is InputKind.WAVE:
         return Layout(kind, False, rate_hz, 1, 0, room)
     hop, window = (round(each_ms * rate_hz / 1000) for each_ms in (settings.hop_ms, settings.window_ms))
     in_db = kind is InputKind.SPECTROGRAM and settings.spectrogram != "linear"
-    return Layout(kind, in_db, rate_hz, hop, math.ceil(window / 2 / hop) * hop, room)
+    derived = settings.deltas if kind is InputKind.CEPSTRA else 0
+    return Layout(kind, in_db, rate_hz, hop, (math.ceil(window / 2 / hop) + derived) * hop, room)
 
 
 class WaveCrops(Dataset[WaveBatch]):
@@ -138,13 +148,14 @@ class WaveCrops(Dataset[WaveBatch]):
 
     def __getitems__(self, cuts: Sequence[Cut]) -> WaveBatch:
         """Return one batch; cuts without a draw, as evaluation makes them, are refused."""
-        stored, waves, levels, sped = [], [], [], []
+        stored, waves, levels, ends, sped = [], [], [], [], []
         for cut_at in cuts:
             speed = self._speed(cut_at)
-            wave_S, start = self._wave(cut_at.row, cut_at.place, speed)
+            wave_S, first, last = self._wave(cut_at.row, cut_at.place, speed)
             stored.append(self.crops[cut_at])
             waves.append(wave_S)
-            levels.append(self._level(stored[-1].features, cut_at.row, start, speed))
+            levels.append(self._level(stored[-1].features, cut_at.row, -first, speed))
+            ends.append((first, last))
             sped.append(speed != 1)
         rows, (voices, voice_rows) = [cut_at.row for cut_at in cuts], self._voices(cuts[0])
         features, target, row = (torch.stack(parts) for parts in zip(*stored, strict=True))
@@ -155,6 +166,7 @@ class WaveCrops(Dataset[WaveBatch]):
             people=torch.from_numpy(self.people[rows]),
             voices=torch.from_numpy(voices),
             voice_people=torch.from_numpy(self.people[voice_rows]),
+            ends=torch.tensor(ends),
             sped=tuple(sped),
         )
 
@@ -167,15 +179,21 @@ class WaveCrops(Dataset[WaveBatch]):
         draws = generator(self.seed, "speed", cut_at.row, *cut_at.draw)
         return own * draws.uniform(*bounds) if draws.random() < self.augmentation.probability else own
 
-    def _wave(self, row: int, place: float, speed: float) -> tuple[np.ndarray, int]:
-        """Return a crop's wave `(S,)` with what lies before and beside it, and the first frame of the crop."""
+    def _wave(self, row: int, place: float, speed: float) -> tuple[np.ndarray, int, int]:
+        """Return a crop's wave `(S,)` with what lies before and beside it, and its recording's two ends as in `ends`.
+
+        What is repeated goes on beyond the crop.
+        """
         layout, samples_S = self.layout, self.prepared[self.positions[row]]
-        spare = layout.frames(round(samples_S.size / speed)) - self.crops.frames
-        if spare < 0:
-            raise ValueError(f"a crop of {self.crops.frames} frames was asked of {spare + self.crops.frames}")
-        start = round(place * spare)
+        frames, needed = self.crops.frames, layout.room + layout.samples(self.crops.frames)
+        whole = layout.frames(round(samples_S.size / speed))
+        if whole < frames:
+            if not self.crops.repeats:
+                raise ValueError(f"a crop of {frames} frames was asked of {whole}")
+            samples_S = repeated(samples_S, math.ceil((needed + MARGIN) * speed))
+        start = round(place * max(whole - frames, 0))
+        last = whole - 1 - start if whole >= frames else frames + layout.beside // layout.hop
         first = start * layout.hop - layout.beside - layout.room
-        needed = layout.room + layout.samples(self.crops.frames)
         if speed == 1:
             part_S = _part(samples_S, first, first + needed).astype(np.float32)
         else:
@@ -183,15 +201,16 @@ class WaveCrops(Dataset[WaveBatch]):
             part_S = _part(samples_S, begin, math.ceil((first + needed + MARGIN) * speed)).astype(np.float32)
             # Frequencies rise by the speed; no filter's edge lies within the crop.
             part_S = soxr.resample(part_S, speed, 1.0, quality="HQ")[round(first - begin / speed) :][:needed]
-        return part_S * np.float32(self.prepared.scales[self.positions[row]]), start
+        return part_S * np.float32(self.prepared.scales[self.positions[row]]), -start, last
 
     def _level(self, stored_FC: Tensor, row: int, start: int, speed: float) -> float:
         """Return what fixes the level of features made anew; at another speed of the part of the recording played."""
         if self.layout.kind is not InputKind.CEPSTRA and not self.layout.in_db:
             return 0.0
         if speed != 1:
-            stored_TF = self.crops.store[self.crops.positions[row]]
-            part_TF = stored_TF[math.floor(start * speed) : math.ceil((start + self.crops.frames) * speed)]
+            stored_TF, end = self.crops.store[self.crops.positions[row]], math.ceil((start + self.crops.frames) * speed)
+            whole_TF = repeated(stored_TF, end) if self.crops.repeats else stored_TF
+            part_TF = whole_TF[math.floor(start * speed) : end]
             stored_FC = torch.from_numpy(part_TF.T.astype(np.float32))
         return float(stored_FC.max() if self.layout.in_db else stored_FC[0].mean())
 
