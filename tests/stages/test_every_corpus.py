@@ -103,4 +103,12 @@ def features_carry_the_licence_and_are_there_to_train_on_unless_the_corpus_is_fo
     if layout in ONLY_TEST:
         audio = AudioSource(workspace.prepared("own"), corpus.features, corpus.cleaning.sample_rate_hz)
         with pytest.raises(InputError, match="own has no training rows: it can be tested on, but not trained on"):
-            load_data(tasks["gender"], InputKind.CEPSTRA, audio, workspace.features("own"), 0.5, "split", None)
+            load_data(
+                tasks["gender"],
+                InputKind.CEPSTRA,
+                audio,
+                workspace.features("own"),
+                workspace.params.training,
+                "split",
+                None,
+            )

@@ -130,6 +130,14 @@ WRONG = {
         override(augmentation={"mask_seconds": 0.5}),
         "mask_seconds is 0.5, expected less",
     ),
+    "a loss of spoofs": (
+        override(one_class={"scale": 20.0, "real": 0.9, "fake": 0.2}),
+        "training.one_class is for tasks that detect spoofs, which 'age_years' does not: set it to null",
+    ),
+    "classes weighed by hand": (
+        override(class_weights={"female": 1.0, "male": 2.0}),
+        "training.class_weights are set, but task 'age_years' learns no classes of its own: set them to null",
+    ),
     "weights that were not fetched": (override(weights="imagenet"), "`voxbench weights fetch resnet18`"),
 }
 
@@ -158,6 +166,14 @@ def test_a_study_with_a_metric_of_values_is_refused_before_anything_is_trained(f
         select(copy, BENCHMARK)
     assert trained == []
     assert not copy.results(BENCHMARK, "select").exists()
+
+
+def test_weights_of_other_classes_are_refused_before_anything_is_trained(featured, tmp_path, trained):
+    own = {"override": {"training": {"class_weights": {"female": 1.0, "man": 2.0}}}}
+    copy = copy_of(featured, tmp_path / "copy", lambda params: params["studies"][BENCHMARK].update(own))
+    with pytest.raises(InputError, match="class_weights has female, man, expected a weight for each of: female, male"):
+        select(copy, BENCHMARK)
+    assert trained == []
 
 
 def test_a_metric_without_a_value_on_validation_ranks_nothing(finished, tmp_path):

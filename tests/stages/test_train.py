@@ -14,7 +14,7 @@ from voxbench.cli import main
 from voxbench.schema import InputError
 from voxbench.stages.train import TrainOptions, train
 from voxbench.stages.workspace import open_workspace
-from voxbench.training.fit import EpochRecord
+from voxbench.training.record import EpochRecord
 
 LSTM = MODELS["lstm"]
 OPTIONS = {"model": LSTM, "output": None, "devices": 1, "resume": None, "dry_run": False, "verbose": False}

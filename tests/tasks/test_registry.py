@@ -19,8 +19,10 @@ LABELS = {
     "extra_count": NUMBERS,
     "extra_sexes": SEXES,
     "speaker": ["ann", "bob", None, "cyd", "ann"],
+    "attack": ["bonafide", "A07", None, "A07", "bonafide"],
 }
 COLUMN = {"speaker count": "extra_count", "sex composition": "extra_sexes", "speaker": "speaker"}
+COLUMN |= {"spoofing": "attack"}
 ALONE = [name for name in tasks if not tasks[name].pairs]
 PAIRS = [name for name in tasks if tasks[name].pairs]
 
@@ -84,7 +86,10 @@ def test_every_tasks_scores_can_be_measured(name):
     targets = some_targets(task)
     outputs = task.head(6, learning(), targets)(torch.randn(12, 6)).detach()
     table = np.stack(list(task.scores(outputs[:, None]).values()), axis=1)
-    values, undefined = measure(task.score_kind, targets, table if task.classes else table[:, 0], ordered=task.ordered)
+    columns = [targets, table if task.score_kind is ScoreKind.CLASSES else table[:, 0]]
+    if task.score_kind is ScoreKind.DETECTION:
+        columns.reverse()
+    values, undefined = measure(task.score_kind, *columns, ordered=task.ordered)
     assert {*values, *undefined} == {metric.name for metric in metrics_of(task.score_kind, ordered=task.ordered)}
     assert len(values) > len(undefined)
 

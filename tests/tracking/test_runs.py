@@ -203,7 +203,7 @@ def test_a_curve_longer_than_one_call_may_carry_is_whole(copied, tmp_path):
     history.to_csv(finished.job.folder / "history.csv", index=False)
     assert history.size > 1000
     with open_stage(copied.root, BENCHMARK, "any", {}) as stage:
-        number = stage.log_job("a", Finished(finished.job, 149, False, 1, 10, "random", "f", None), {})
+        number = stage.log_job("a", Finished(finished.job, 149, False, 0, 1, 10, "random", "f", None), {})
     client = MlflowClient(f"sqlite:///{copied.root / 'mlflow.db'}")
     points = client.get_metric_history(number, "valid/loss")
     assert {point.step: point.value for point in points} == dict(enumerate(history["valid_loss"]))

@@ -20,7 +20,7 @@ from training.recipes import (
     lopsided,
     recipe,
 )
-from voxbench.features.dataset import evaluation_loader
+from voxbench.features.dataset import evaluation_loader, even_places
 from voxbench.features.store import RaggedStore, read_notes, write_shard
 from voxbench.schema import InputError, Split
 from voxbench.training import batches as batches_module
@@ -158,7 +158,7 @@ def test_the_validation_loss_weighs_every_row_the_same(featured):
     data = lopsided(load(featured, one), keep=4)
     fitted = fit(one, data, "accuracy", None)
     rows, crops = data.split(Split.VALID), one.training.evaluation_crops
-    outputs_NKC = predict(fitted.network, evaluation_loader(data.dataset(rows), 8, crops), crops)
+    outputs_NKC = predict(fitted.network, evaluation_loader(data.dataset(rows), 8, even_places(crops)), crops)
     truth_N = torch.tensor(data.task.targets(rows)).repeat_interleave(crops)
     plain, weighted = (
         float(cross_entropy(outputs_NKC.flatten(0, 1), truth_N, weight=weight))

@@ -36,7 +36,7 @@ def test_each_epoch_is_timed_and_no_more_than_the_run_took(one, tmp_path):
 
 def test_an_epoch_that_waits_takes_longer(one, tmp_path, monkeypatch):
     clock, start = [0.0], TrainingModule.on_train_epoch_start
-    monkeypatch.setattr("voxbench.training.fit.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("voxbench.training.record.time.monotonic", lambda: clock[0])
 
     def wait(module):
         clock[0] += 10.0 * (1 + module.current_epoch)

@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from stages.pipeline import copy_of, manifest_of, rewrite_features
 from training.recipes import CNN, LSTM, SMALL_CNN, KilledError, assert_equal, column, killed_in, load, recipe
-from voxbench.features.dataset import evaluation_loader
+from voxbench.features.dataset import evaluation_loader, even_places
 from voxbench.schema import Split
 from voxbench.training import batches as batches_module
 from voxbench.training.fit import fit
@@ -50,7 +50,7 @@ def trained_epochs(monkeypatch):
 
 def outputs_of(fitted, one, data, split):
     rows, crops = data.split(split), one.training.evaluation_crops
-    loader = evaluation_loader(data.dataset(rows), one.training.batch_size, crops)
+    loader = evaluation_loader(data.dataset(rows), one.training.batch_size, even_places(crops))
     return predict(fitted.network, loader, crops), torch.tensor(data.task.targets(rows))
 
 

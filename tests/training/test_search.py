@@ -38,7 +38,7 @@ class PretendedRuns:
             metric = f"valid_{one.metric}"
             rows = [{"epoch": epoch, "valid_loss": loss, metric: value} for epoch, value in enumerate(curve)]
             pd.DataFrame(rows).to_csv(one.folder / "history.csv", index=False)
-            yield Finished(one, len(curve) - 1, pruned, 10, 100, "random", "f", 1.0)
+            yield Finished(one, len(curve) - 1, pruned, 0, 10, 100, "random", "f", 1.0)
 
     @staticmethod
     def curve(one):

@@ -18,7 +18,7 @@ from training.recipes import (
     recipe,
     run,
 )
-from voxbench.features.dataset import evaluation_loader
+from voxbench.features.dataset import evaluation_loader, even_places
 from voxbench.schema import InputError, Split
 from voxbench.training.fit import fit
 from voxbench.training.network import predict
@@ -68,7 +68,9 @@ def test_the_validation_loss_is_the_squared_error_in_training_deviations(aged, d
     one = recipe(aged, per_class=5, epochs=2)
     fitted = fit(one, data, "mae", None)
     rows, crops = data.split(Split.VALID), one.training.evaluation_crops
-    outputs_NK = predict(fitted.network, evaluation_loader(data.dataset(rows), 8, crops), crops).double().numpy()
+    outputs_NK = (
+        predict(fitted.network, evaluation_loader(data.dataset(rows), 8, even_places(crops)), crops).double().numpy()
+    )
     deviation = data.task.targets(data.training_rows(5, one.seed)).std()
     truth_N = data.task.targets(rows)
     epoch = fitted.history[fitted.best_epoch]

@@ -10,7 +10,7 @@ import torch
 from stages.verification import OTHER_LIST, PEOPLE
 from training.recipes import KilledError, assert_equal, column, killed_in
 from training.speaker_recipes import copied, load, recipe
-from voxbench.features.dataset import evaluation_loader
+from voxbench.features.dataset import evaluation_loader, even_places
 from voxbench.features.trial_lists import STORED, drawn_list, usable_trials
 from voxbench.schema import InputError, Split
 from voxbench.training import batches as batches_module
@@ -23,7 +23,7 @@ from voxbench.training.trials import trials_of
 def valid_outputs(fitted, data, one):
     judge = judge_of(data, Split.VALID, one.training, one.verification, data.training_rows(2, 1))
     crops = one.training.evaluation_crops
-    return judge, predict(fitted.network, evaluation_loader(data.dataset(judge.rows), 16, crops), crops)
+    return judge, predict(fitted.network, evaluation_loader(data.dataset(judge.rows), 16, even_places(crops)), crops)
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ def tried(featured, tmp_path):
             one.folder.mkdir()
             frame = pd.DataFrame({"epoch": [0], "valid_loss": [loss], "valid_accuracy": [value]})
             frame.to_csv(one.folder / "history.csv", index=False)
-            finished = Finished(one, 0, pruned, 1, 10, "random", "f", None)
+            finished = Finished(one, 0, pruned, 0, 1, 10, "random", "f", None)
             trials.append(Trial(number, "cnn", {}, finished, value))
         return trials
 

@@ -5,6 +5,7 @@ Legend of shape letters: K crops of one recording.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from voxbench.audio import clean, decode_audio
-from voxbench.features.dataset import EvenCrops, cut, frames_of
+from voxbench.features.dataset import cut, frames_of, places_of, repeated
 from voxbench.features.extraction import build_front_end, network_input
 from voxbench.features.store import dequantize, quantize
 from voxbench.models import spec
@@ -59,13 +60,19 @@ class Listener:
             self.bundle.cleaning.sample_rate_hz,
         )
 
+    def clean_by(self, changes: Mapping[str, object]) -> None:
+        """Replace values of the cleaning, to ask a network of recordings that were cleaned in another way."""
+        cleaning = self.bundle.cleaning.model_copy(update=changes)
+        self.bundle = self.bundle.model_copy(update={"cleaning": cleaning})
+
     def __call__(self, source: bytes) -> Heard:
         """Return what is heard in a recording (wav, flac, mp3, ogg, m4a, SPHERE bytes); `AudioError` says why not."""
         cleaning = self.bundle.cleaning
         cleaned = clean(*decode_audio(source, max_seconds=cleaning.max_seconds), cleaning)
         values = network_input(self.front_end, dequantize(*quantize(cleaned.wave)), self.kind)
-        places = EvenCrops(1, self.bundle.training.evaluation_crops).places
-        crops = np.stack([cut(values, place, self.crop_frames) for place in places])
+        if self.bundle.training.shorter == "repeat":
+            values = repeated(values, self.crop_frames)
+        crops = np.stack([cut(values, place, self.crop_frames) for place in places_of(self.bundle.training)])
         with torch.inference_mode():
             outputs = self.network.judged(torch.from_numpy(crops))
         return Heard(outputs, cleaned.source_seconds, cleaned.kept_seconds, cleaned.clipped_fraction)

@@ -3,7 +3,8 @@
 Outputs in `data/features/CORPUS`: `spectrogram/shard-*.arrow`, `cepstra/shard-*.arrow` and `features.json`, which
 gives the corpus's licence and for each kind its digest, frame rate, and per-bin statistics. Statistics see training
 rows alone; a corpus made for evaluation has none. Waves are stored nowhere but in the prepared audio; their entry gives
-its digest, with mean 0 and deviation 1, to which cleaning has brought every recording by itself.
+its digest, with mean 0 and deviation 1, which change nothing: cleaning has brought every recording there by itself, or
+keeps its level on purpose (`cleaning.z_score: false`).
 """
 
 from __future__ import annotations

@@ -8,6 +8,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from voxbench.artifacts import read_json
 from voxbench.config import Benchmark, Learning, Searching, Study, Training
 from voxbench.features.augmentation import check
@@ -15,9 +17,9 @@ from voxbench.features.dataset import frames_of
 from voxbench.metrics import METRICS, metrics_of
 from voxbench.models import min_frames, spec
 from voxbench.registry import closest
-from voxbench.schema import InputError, InputKind
+from voxbench.schema import InputError, InputKind, ScoreKind
 from voxbench.stages.workspace import Workspace
-from voxbench.tasks import tasks
+from voxbench.tasks import Task, tasks
 from voxbench.training.data import AudioSource
 from voxbench.training.fit import Recipe
 from voxbench.training.source import Source
@@ -73,7 +75,22 @@ def check_learning(
         )
     if training.balance != "none" and not tasks[task].classes:
         raise InputError(f"training.balance is {training.balance!r}, but task {task!r} has no classes: set it to none")
+    _check_losses(tasks[task], training)
     _check_crops(workspace, row, training, models)
+
+
+def _check_losses(task: Task, training: Training) -> None:
+    """Refuse a loss that is of other tasks."""
+    if training.one_class and (task.score_kind is not ScoreKind.DETECTION or task.pairs):
+        raise InputError(
+            f"training.one_class is for tasks that detect spoofs, which {task.name!r} does not: set it to null"
+        )
+    if training.class_weights and (not task.classes or task.pairs):
+        raise InputError(
+            f"training.class_weights are set, but task {task.name!r} learns no classes of its own: set them to null"
+        )
+    if task.classes and not task.pairs:
+        task.loss(np.arange(len(task.classes)), training)
 
 
 def check_pairs(workspace: Workspace, row: Benchmark | Study, learning: Learning | Searching) -> None:

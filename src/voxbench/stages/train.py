@@ -35,13 +35,13 @@ from voxbench.stages.finalists import SPLIT, check_learning, check_pairs, finali
 from voxbench.stages.finetune import bundle_of, decide
 from voxbench.stages.workspace import Workspace
 from voxbench.tasks import tasks
-from voxbench.training import fit
 from voxbench.training.batches import copies_of, training_batches
 from voxbench.training.data import BenchmarkData
 from voxbench.training.fit import Recipe, identity
 from voxbench.training.jobs import Finished, Job, cost, job_digest, refuse_diverged, run_jobs, unfinished
 from voxbench.training.judging import TrialJudge, judge_of
 from voxbench.training.network import Statistics, build_network
+from voxbench.training.record import LOG as EPOCHS
 
 LAST, LARGE_MARGIN = "last.ckpt", "large-margin"
 PIPELINES = ("data", "models", "reports", "results")
@@ -222,15 +222,15 @@ def _settings(recipe: Recipe, row: Benchmark) -> Iterator[str]:
 @contextmanager
 def _epochs_told(told: bool) -> Iterator[None]:
     """Print a line for each epoch to standard error."""
-    handler, level = logging.StreamHandler(), fit.LOG.level
+    handler, level = logging.StreamHandler(), EPOCHS.level
     if told:
-        fit.LOG.addHandler(handler)
-        fit.LOG.setLevel(logging.INFO)
+        EPOCHS.addHandler(handler)
+        EPOCHS.setLevel(logging.INFO)
     try:
         yield
     finally:
-        fit.LOG.removeHandler(handler)
-        fit.LOG.setLevel(level)
+        EPOCHS.removeHandler(handler)
+        EPOCHS.setLevel(level)
 
 
 def _store(workspace: Workspace, name: str, finished: Finished) -> None:

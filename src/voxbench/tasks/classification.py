@@ -36,9 +36,9 @@ def classification(name: str, words: Words, classes: tuple[str, ...], subject: s
         return words(manifest).map({word: number for number, word in enumerate(classes)}).to_numpy(np.int64)
 
     def loss(training_targets: np.ndarray, settings: Training) -> Loss:
-        if settings.balance != "loss":
+        weights_C = loss_weights(training_targets, classes, settings)
+        if weights_C is None:
             return lambda outputs, targets, _: nn.functional.cross_entropy(outputs, targets)
-        weights_C = class_weights(training_targets, classes)
         return lambda outputs, targets, _: nn.functional.cross_entropy(outputs, targets, weights_C.to(outputs.device))
 
     def scores(outputs_NKC: Tensor) -> dict[str, np.ndarray]:
@@ -65,6 +65,21 @@ def classification(name: str, words: Words, classes: tuple[str, ...], subject: s
         counts={},
         pairs=False,
     )
+
+
+def loss_weights(targets: np.ndarray, classes: tuple[str, ...], settings: Training) -> Tensor | None:
+    """Return the classes' weights `(C,)` in the loss: those given by hand, even ones, or None where each row weighs 1.
+
+    Raises `InputError` for weights by hand that do not name exactly the classes, and as `class_weights`.
+    """
+    if settings.class_weights is not None:
+        if set(settings.class_weights) != set(classes):
+            raise InputError(
+                f"training.class_weights has {', '.join(settings.class_weights)}, expected a weight for each of: "
+                f"{', '.join(classes)}"
+            )
+        return torch.tensor([settings.class_weights[word] for word in classes], dtype=torch.float32)
+    return class_weights(targets, classes) if settings.balance == "loss" else None
 
 
 def class_weights(targets: np.ndarray, classes: tuple[str, ...]) -> Tensor:

@@ -34,6 +34,10 @@ class CosineHead(nn.Module):
         ).unflatten(1, (self.speakers, self.subcentres))
         return cosine_BCK[..., 0] if self.subcentres == 1 else cosine_BCK.amax(dim=2)
 
+    def own_multiply_adds(self, embedding_BD: Tensor) -> int:
+        """Return those of the products with every centre."""
+        return len(embedding_BD) * self.weight.numel()
+
 
 class SpeakerLoss:
     """Cross-entropy over speakers with a margin that grows by the schedule of its settings."""

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from voxbench.artifacts import digest, read_json
-from voxbench.config import Features
+from voxbench.config import Features, Training
 from voxbench.features.dataset import CropDataset, frames_of
 from voxbench.features.mixed import open_store
 from voxbench.features.store import RaggedStore, Store
@@ -34,8 +34,8 @@ class AudioSource:
 class BenchmarkData:
     """`rows` is the manifest's labelled part, `store` what its crops are cut from: features, or the audio itself.
 
-    `mean` and `std` `(F,)` are those of the training rows' features. A crop of a wave has samples for frames. Of a task
-    of pairs `listed` are the test trials, None where they are drawn.
+    `mean` and `std` `(F,)` are those of the training rows' features. A crop of a wave has samples for frames; where it
+    `repeats`, shorter recordings fill it. Of a task of pairs `listed` are the test trials, None where they are drawn.
     """
 
     task: Task
@@ -46,6 +46,7 @@ class BenchmarkData:
     mean: np.ndarray
     std: np.ndarray
     crop_frames: int
+    repeats: bool
     features_digest: str
     listed: TrialList | None
 
@@ -82,7 +83,7 @@ class BenchmarkData:
         """Return the crops of `rows`, in their order, with the `targets` that the task gives them, or with others."""
         positions = [self.store.position(row_id) for row_id in rows["id"]]
         given = self.task.targets(rows) if targets is None else targets
-        return CropDataset(self.store, positions, given, self.crop_frames)
+        return CropDataset(self.store, positions, given, self.crop_frames, repeats=self.repeats)
 
 
 def load_data(
@@ -90,11 +91,13 @@ def load_data(
     kind: InputKind,
     audio: AudioSource,
     features: Path,
-    crop_seconds: float,
+    training: Training,
     split_column: str,
     test_list: str | None,
 ) -> BenchmarkData:
     """Open what the prepare and features stages wrote for a corpus, its rows split as the manifest's column says.
+
+    Of `training` the crops are taken: how long they are, and what is done with shorter recordings.
 
     The digest covers what a run can see: features, the rows' labels, splits and identities, and the trials of the
     corpus's `test_list`, where one is named.
@@ -117,7 +120,8 @@ def load_data(
         audio=audio,
         mean=np.array(about["mean"], dtype=np.float32),
         std=np.array(about["std"], dtype=np.float32),
-        crop_frames=frames_of(kind, crop_seconds, audio.front_end.hop_ms, audio.sample_rate_hz),
+        crop_frames=frames_of(kind, training.crop_seconds, audio.front_end.hop_ms, audio.sample_rate_hz),
+        repeats=training.shorter == "repeat",
         features_digest=identity,
         listed=listed,
     )

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import logging
-import math
-import time
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,24 +13,20 @@ import numpy as np
 import pandas as pd
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
+from torch.utils.data import DataLoader
 
 from voxbench.config import LargeMargin, Schedule, Training, Verification
-from voxbench.features.dataset import evaluation_loader
+from voxbench.features.dataset import evaluation_loader, places_of
+from voxbench.features.online import OnlineFeatures
 from voxbench.schema import InputError, Split
 from voxbench.seeding import derive_seed
-from voxbench.tasks import Task
+from voxbench.training.averaging import renew_statistics
 from voxbench.training.batches import copies_of, training_batches
 from voxbench.training.data import BenchmarkData
 from voxbench.training.judging import Judge, TrialJudge, judge_of
 from voxbench.training.module import TrainingModule
-from voxbench.training.network import Network, Statistics, build_network
-from voxbench.training.scoring import evaluate
-
-LOG = logging.getLogger(__name__)
-"""Told of every epoch, for whom it concerns."""
-
-Pruner = Callable[[int, float], bool]
-Epoch = dict[str, float | None]
+from voxbench.training.network import Network, Statistics, build_network, predict
+from voxbench.training.record import Epoch, EpochRecord, Pruner
 
 
 @dataclass(frozen=True)
@@ -82,9 +75,11 @@ class Recipe:
 def identity(recipe: Recipe, data: BenchmarkData) -> dict[str, Any]:
     """Return, as JSON, what a checkpoint has to be of for a phase of this recipe to go on from it to its own result.
 
-    How long it trains is left out: more epochs go on where fewer ended.
+    How long it trains is left out: more epochs go on where fewer ended. Under a cosine they do not, for it ends when
+    they do.
     """
-    return {
+    planned = {"max_epochs": recipe.schedule.max_epochs} if recipe.training.scheduler == "cosine" else {}
+    return planned | {
         "model": recipe.model,
         "seed": recipe.seed,
         "training": recipe.training.model_dump(mode="json"),
@@ -99,7 +94,8 @@ def identity(recipe: Recipe, data: BenchmarkData) -> dict[str, Any]:
 class Fitted:
     """A network at its best epoch; `history` has one record for each epoch that was trained, `seconds` its time.
 
-    An epoch's seconds are those of its training and validation rows, without the measuring of scores.
+    An epoch's seconds are those of its training and validation rows, without the measuring of scores. `averaged` is of
+    how many epochs the weights are the mean, 0 for those of the best epoch.
     """
 
     network: Network
@@ -107,6 +103,7 @@ class Fitted:
     seconds: list[float]
     best_epoch: int
     pruned: bool
+    averaged: int
 
 
 def fit(
@@ -134,7 +131,8 @@ def fit(
     judge = judge_of(data, Split.VALID, recipe.training, recipe.verification, train_rows)
     if isinstance(judge, TrialJudge):
         judge.check(network.encoder.embedding_dim)
-    record = EpochRecord(data.task, judge, metric, prune, recipe.schedule.patience)
+    averages = recipe.training.average_best
+    record = EpochRecord(data.task, judge, metric, prune, recipe.schedule.patience, averages=averages)
     run = _Run(network, data, train_rows, targets, judge, record)
     run.train(recipe, data, checkpoints)
     network.load_state_dict(record.best_weights)
@@ -143,7 +141,7 @@ def fit(
         folder = checkpoints / "large-margin" if checkpoints else None
         run.train(second, data.with_crops(second.training.crop_seconds), folder)
         network.load_state_dict(record.best_weights)
-    return Fitted(network, record.history, record.seconds, record.best_epoch, record.pruned)
+    return Fitted(network, record.history, record.seconds, record.best_epoch, record.pruned, record.averaged)
 
 
 @dataclass(frozen=True)
@@ -173,9 +171,23 @@ class _Run:
             _trainer(recipe.schedule, self.record, checkpoints).fit(
                 TrainingModule(self.network, loss, self.judge, training, recipe.seed, data.hop_ms, online),
                 batches,
-                evaluation_loader(judged, training.batch_size, training.evaluation_crops),
+                evaluation_loader(judged, training.batch_size, places_of(training)),
                 ckpt_path=str(last) if last and last.is_file() else None,
             )
+        if self.record.mean.count > 1 and not self.record.pruned:
+            self._try_mean(training, batches, online)
+
+    def _try_mean(self, training: Training, batches: DataLoader[Any], online: OnlineFeatures | None) -> None:
+        """Take the mean of the weights in place of the best epoch's, if its validation loss is lower."""
+        record, network = self.record, self.network
+        network.load_state_dict(record.mean.weights)
+        renew_statistics(network, batches, online, record.best_epoch)
+        places = places_of(training)
+        loader = evaluation_loader(self.judged.dataset(self.judge.rows), training.batch_size, places)
+        loss = float(self.judge.loss(predict(network, loader, len(places))))
+        if loss < record.best_loss:
+            record.best_loss, record.averaged = loss, record.mean.count
+            record.best_weights = {name: tensor.cpu().clone() for name, tensor in network.state_dict().items()}
 
 
 def _trainer(schedule: Schedule, record: EpochRecord, checkpoints: Path | None) -> lightning.Trainer:
@@ -198,92 +210,3 @@ def _trainer(schedule: Schedule, record: EpochRecord, checkpoints: Path | None) 
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
-
-
-class EpochRecord(lightning.Callback):
-    """Keeps the learning curve, the seconds and the best weights, and asks whether to prune."""
-
-    def __init__(self, task: Task, judge: Judge, metric: str, prune: Pruner | None, patience: int) -> None:
-        self.task = task
-        self.judge = judge
-        self.metric = metric
-        self.prune = prune
-        self.patience = patience
-        self.history: list[Epoch] = []
-        self.seconds: list[float] = []
-        self.best_epoch = -1
-        self.best_weights: dict[str, torch.Tensor] = {}
-        self.pruned = False
-        self.phase_start = 0
-        self.identity: dict[str, Any] = {}
-
-    def begin_phase(self) -> None:
-        """Go on with another phase, whose epochs have the whole patience before them."""
-        self.phase_start = len(self.history)
-
-    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Note when the epoch begins."""
-        self.started = time.monotonic()
-
-    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Record the epoch; validation has run by now."""
-        assert isinstance(pl_module, TrainingModule)
-        self.seconds.append(time.monotonic() - self.started)
-        loss = float(trainer.callback_metrics["valid_loss"])
-        # A diverged network has no scores to measure.
-        outputs = pl_module.valid_outputs
-        finite = bool(outputs.isfinite().all()) and not (self.task.pairs and math.isnan(loss))
-        measured = evaluate(self.task, self.judge.table(outputs)) if finite else dict.fromkeys([self.metric])
-        rate = trainer.optimizers[0].param_groups[0]["lr"]
-        self.history.append(
-            {"epoch": len(self.history), "train_loss": pl_module.train_loss, "valid_loss": loss}
-            | {f"valid_{name}": value for name, value in measured.items()}
-            | {"learning_rate": float(rate)}
-        )
-        if self.best_epoch < 0 or loss < self.history[self.best_epoch]["valid_loss"]:  # type: ignore[operator]
-            self.best_epoch = len(self.history) - 1
-            self.best_weights = {
-                name: tensor.detach().cpu().clone() for name, tensor in pl_module.network.state_dict().items()
-            }
-        known = {name: value for name, value in self.history[-1].items() if value is not None and name != "epoch"}
-        LOG.info("epoch %d: %s", len(self.history), ", ".join(f"{name} {value:.5g}" for name, value in known.items()))
-        self._ask(self.history[-1])
-        trainer.should_stop |= self.over
-
-    @property
-    def over(self) -> bool:
-        """Say whether the run was pruned, has waited long enough for a lower loss, or has none that is finite."""
-        waited = len(self.history) - 1 - max(self.best_epoch, self.phase_start - 1)
-        return self.pruned or waited >= self.patience or not self._is_finite(-1)
-
-    @property
-    def goes_on(self) -> bool:
-        """Say whether another phase can begin: the run was not pruned, and its best epoch has a finite loss."""
-        return not self.pruned and self._is_finite(self.best_epoch)
-
-    def _is_finite(self, epoch: int) -> bool:
-        loss = self.history[epoch]["valid_loss"]
-        return loss is not None and math.isfinite(loss)
-
-    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Stop at once where a resumed run was over."""
-        trainer.should_stop |= len(self.history) > self.phase_start and self.over
-
-    def _ask(self, epoch: Epoch) -> None:
-        value = epoch[f"valid_{self.metric}"]
-        if self.prune and value is not None and self.prune(int(epoch["epoch"] or 0), value):
-            self.pruned = True
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run must know."""
-        kept = ("history", "seconds", "best_epoch", "best_weights", "identity")
-        return {name: getattr(self, name) for name in kept}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up where a run was cut off."""
-        self.history = state_dict["history"]
-        self.seconds = state_dict["seconds"]
-        self.best_epoch = state_dict["best_epoch"]
-        self.best_weights = state_dict["best_weights"]
-        for epoch in self.history:
-            self._ask(epoch)

@@ -35,7 +35,7 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 
 from voxbench.artifacts import digest, package_digest, read_json, write_json
-from voxbench.features.dataset import evaluation_loader
+from voxbench.features.dataset import evaluation_loader, places_of
 from voxbench.features.trial_lists import LISTS
 from voxbench.models.cost import multiply_adds
 from voxbench.models.pretrained import origin
@@ -81,12 +81,14 @@ class Clock:
 class Finished:
     """One training run that is done; `seconds` is None where an earlier run did it.
 
-    `multiply_adds` are those of the network for one crop.
+    `multiply_adds` are those of the network for one crop. `averaged` is of how many epochs the weights are the mean, 0
+    for those of the best epoch.
     """
 
     job: Job
     best_epoch: int
     pruned: bool
+    averaged: int
     parameters: int
     multiply_adds: int
     initial: str
@@ -213,6 +215,7 @@ def _train(job: Job, wanted: str, clock: Clock | None) -> Finished:
     summary: dict[str, Any] = {
         "best_epoch": fitted.best_epoch,
         "pruned": fitted.pruned,
+        "averaged": fitted.averaged,
         "parameters": parameters,
         "multiply_adds": operations,
         "initial": origin(job.recipe.model, job.recipe.training.weights),
@@ -246,13 +249,13 @@ def _write_scores(
     job: Job, data: BenchmarkData, fitted: Fitted, folder: Path
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Write the score table of the splits that are asked for; return what scores of trials are fitted on, and lists."""
-    recipe, crops = job.recipe, job.recipe.training.evaluation_crops
+    recipe, places = job.recipe, places_of(job.recipe.training)
     train_rows = data.training_rows(recipe.train_per_class, recipe.seed)
     tables, arrays, lists = [], {}, {}
     for split in job.scored:
         judge = judge_of(data, split, recipe.training, recipe.verification, train_rows)
-        loader = evaluation_loader(data.dataset(judge.rows), recipe.training.batch_size, crops)
-        outputs = predict(fitted.network, loader, crops)
+        loader = evaluation_loader(data.dataset(judge.rows), recipe.training.batch_size, places)
+        outputs = predict(fitted.network, loader, len(places))
         tables.append(judge.table(outputs))
         if isinstance(judge, TrialJudge):
             back_end, lists[str(split)] = judge.back_end(outputs), judge.listed.account()

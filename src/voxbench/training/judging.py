@@ -5,7 +5,7 @@ which steers the schedule and chooses the best epoch, and the score table, from 
 
 | tasks | the network's outputs | a row of the score table is | validation loss |
 |---|---|---|---|
-| of one recording | those of its head | a recording | the task's own, every row weighing the same |
+| of one recording | those of its head | a recording | the task's own, every row weighing the same (detection: class) |
 | of pairs | embeddings | a trial | the minimum Cllr of the trials, in bits: what is left after calibration |
 
 A recording's embedding is the mean over evenly spread crops of one length, as in every other task: crops of one
@@ -32,7 +32,7 @@ from voxbench.metrics.detection import min_cllr
 from voxbench.metrics.plda import check_size
 from voxbench.metrics.score_normalisation import check_top
 from voxbench.metrics.trial_scores import BackEnd, refuse_shared_speakers
-from voxbench.schema import Split
+from voxbench.schema import ScoreKind, Split
 from voxbench.tasks import Task
 from voxbench.training.data import BenchmarkData, subset
 from voxbench.training.scoring import score_table
@@ -58,7 +58,14 @@ class RowJudge:
         self.task = task
         self.rows = rows
         self.targets = torch.from_numpy(np.array(task.targets(rows)))
-        self._loss = task.loss(train_targets, training.model_copy(update={"balance": "none"}))
+        if task.score_kind is ScoreKind.DETECTION and len(np.unique(self.targets)) == len(task.classes):
+            # Few of the trials are of one class, and the loss in training may weigh both by hand. Of a split of one
+            # class, which scores may be wanted of, each row weighs what its class does.
+            even = training.model_copy(update={"balance": "loss", "class_weights": None})
+            self._loss = task.loss(task.targets(rows), even)
+        else:
+            alike = training.model_copy(update={"balance": "none", "class_weights": None})
+            self._loss = task.loss(train_targets, alike)
 
     def loss(self, outputs: Tensor) -> Tensor:
         """Return the mean over all crops."""

@@ -10,13 +10,14 @@ from torch import Tensor
 
 from voxbench.config import Training
 from voxbench.features.augmentation import mask
-from voxbench.features.dataset import Batch
+from voxbench.features.dataset import Batch, places_of
 from voxbench.features.online import OnlineFeatures
 from voxbench.features.wave_crops import WaveBatch
 from voxbench.seeding import derive_seed, generator
 from voxbench.tasks.registry import Loss
 from voxbench.training.judging import Judge
 from voxbench.training.network import Network
+from voxbench.training.rates import planned_rate
 
 
 class TrainingModule(lightning.LightningModule):
@@ -64,9 +65,18 @@ class TrainingModule(lightning.LightningModule):
         augmentation = self.training_settings.augmentation
         features = mask(batch.features, self.network.centre(batch.features), augmentation, self.hop_ms, draws)
         epochs = self.current_epoch + batch_index / self.trainer.num_training_batches
+        self._set_rate(epochs)
         loss = self.loss(self.network(features), batch.target, epochs)
         self._losses.append(loss.detach())
         return loss
+
+    def _set_rate(self, epochs: float) -> None:
+        """Set the learning rate of a step, where there is a plan of it."""
+        assert self.trainer.max_epochs is not None, "the schedule of a recipe says how long it trains"
+        rate = planned_rate(self.training_settings, epochs, self.trainer.max_epochs)
+        if rate is not None:
+            for group in self.trainer.optimizers[0].param_groups:
+                group["lr"] = rate
 
     def on_validation_epoch_start(self) -> None:
         """Forget the outputs of the epoch before."""
@@ -79,13 +89,13 @@ class TrainingModule(lightning.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Gather the epoch: outputs by recording and crop, and the validation loss that steers the schedule."""
         outputs = torch.cat(self._outputs)
-        crops = self.training_settings.evaluation_crops
+        crops = len(places_of(self.training_settings))
         self.valid_outputs = outputs.reshape(-1, crops, *outputs.shape[1:])
         self.log("valid_loss", self.judge.loss(self.valid_outputs))
         self.train_loss = float(torch.stack(self._losses).mean()) if self._losses else float("nan")
 
     def configure_optimizers(self) -> Any:
-        """Return Adam and the plateau schedule of the paper's sheet."""
+        """Return Adam, and make the plateau schedule of the paper's sheet."""
         settings = self.training_settings
         trainable = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         optimizer = torch.optim.Adam(
@@ -107,7 +117,8 @@ class TrainingModule(lightning.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Let the plateau schedule see the epoch before its checkpoint is written, which Lightning would not."""
-        self.plateau.step(self.trainer.callback_metrics["valid_loss"])
+        if self.training_settings.scheduler == "plateau":
+            self.plateau.step(self.trainer.callback_metrics["valid_loss"])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the plateau schedule."""

@@ -5,7 +5,7 @@ Legend of shape letters: B batch, F bins, T frames, D embedding, N recordings, K
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,8 @@ from torch.utils.data import DataLoader
 from voxbench.config import Trainable, Training
 from voxbench.features.dataset import Batch
 from voxbench.models import Encoder, create_model, freeze, spec
+from voxbench.models.pretrained import initial_head
+from voxbench.schema import InputError
 from voxbench.tasks import Task
 
 
@@ -27,12 +29,16 @@ class Statistics:
     std: np.ndarray
     targets: np.ndarray
 
+    def untouched(self) -> Statistics:
+        """Return statistics that leave features as they are."""
+        return replace(self, mean=np.zeros_like(self.mean), std=np.ones_like(self.std))
+
 
 class Network(nn.Module):
     """Features `(B, F, T)` in, the task's outputs out; everything that serving needs is in its state dict.
 
     A network of a task of pairs `embeds`: its head knows the training speakers, and nobody else. One that is `centred`
-    subtracts each crop's own mean over time, any other that of the training rows.
+    subtracts each crop's own mean over time, any other the mean in its `statistics`.
     """
 
     mean_F1: Tensor
@@ -78,20 +84,39 @@ def build_network(
 ) -> Network:
     """Return a freshly initialised network, its encoder's weights read from `initial` where given.
 
-    The caller seeds torch's generator first.
+    So are those of its head, where the file holds one. The caller seeds torch's generator first.
     """
+    if training.subtract == "nothing":
+        statistics = statistics.untouched()
     known = {
         "n_features": len(statistics.mean),
         "dropout": training.dropout,
         "recurrent_dropout": training.recurrent_dropout,
         "resize": training.resize,
         "stem": training.stem,
+        "masked_filters": training.augmentation.mask_filters,
         "initial": initial,
     }
     encoder = create_model(model, **{name: known[name] for name in spec(model).accepts})
     freeze(encoder, trainable)
     head = task.head(encoder.embedding_dim, training, statistics.targets)
+    if initial is not None:
+        _load_head(head, initial)
     return Network(encoder, head, statistics, embeds=task.pairs, centred=training.subtract == "crop_mean")
+
+
+def _load_head(head: nn.Module, path: Path) -> None:
+    """Load the head that a file of initial weights may hold beside the encoder; one of other shapes is refused."""
+    weights, built = initial_head(path), head.state_dict()
+    if not weights:
+        return
+    shapes = [{name: tuple(tensor.shape) for name, tensor in state.items()} for state in (weights, built)]
+    if shapes[0] != shapes[1]:
+        raise InputError(
+            f"{path} holds a head of {shapes[0]}, expected {shapes[1]}, which the task and its settings make: use "
+            "weights of this very task, or take head.* out of the file, to start from the encoder alone"
+        )
+    head.load_state_dict(weights)
 
 
 def predict(network: Network, loader: DataLoader[Batch], crops: int) -> Tensor:

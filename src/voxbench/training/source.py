@@ -25,10 +25,10 @@ class Source:
 
     def load(self, recipe: Recipe) -> BenchmarkData:
         """Open the data that the recipe's model eats."""
-        kind, crop_seconds = spec(recipe.model).input_kind, recipe.training.crop_seconds
+        kind = spec(recipe.model).input_kind
         test_list = recipe.verification.test_list if recipe.verification else None
         task = tasks[self.task]
-        return load_data(task, kind, self.audio, self.features, crop_seconds, self.split_column, test_list)
+        return load_data(task, kind, self.audio, self.features, recipe.training, self.split_column, test_list)
 
     def initial(self, recipe: Recipe) -> Initial | None:
         """Return the weights that the recipe's model starts from, None for random ones."""
