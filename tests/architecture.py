@@ -21,6 +21,7 @@ FLOORS = (
     ("training", "evaluation"),
     ("tracking", "serving", "reporting"),
     ("stages",),
+    ("commands",),
     ("cli",),
     ("__main__",),
 )

@@ -8,32 +8,16 @@ from __future__ import annotations
 import argparse
 import errno
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from voxbench import __version__
+from voxbench.commands import Command, parser_of
 from voxbench.options import OPTIONS
 from voxbench.schema import InputError, Split
 from voxbench.stages.workspace import Workspace, open_workspace
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 LOCKED = (errno.EROFS, errno.EACCES, errno.EPERM)
-
-
-class Command(NamedTuple):
-    """One sub-command: what it does, the words that follow it in its examples, and the function that runs it.
-
-    `also` are those of a second example, of a command that does two things. `arguments` are names of single words; one
-    that ends in `...` takes several, one in brackets may be left out. The function returns an exit status where there
-    is more than success to tell.
-    """
-
-    purpose: str
-    arguments: tuple[str, ...]
-    example: str
-    run: Callable[[Workspace, argparse.Namespace], int | None]
-    also: str | None = None
 
 
 def _doctor(workspace: Workspace, arguments: argparse.Namespace) -> int:
@@ -120,9 +104,16 @@ def _weights(workspace: Workspace, arguments: argparse.Namespace) -> None:
         fetch_weights(workspace, arguments.name)
         return
     model, bands, output = converting
-    if model is None or bands is None or output is None:
-        raise InputError("convert needs --model, --bands and --output: which network it is, and where its file goes")
+    if model is None or output is None:
+        raise InputError("convert needs --model and --output: which network it is, and where its file goes")
     convert_weights(workspace, list(map(Path, arguments.name)), model, bands, output)
+
+
+def _tandem(workspace: Workspace, arguments: argparse.Namespace) -> None:
+    from voxbench.stages.tandem import TandemOptions, tandem
+
+    named = {option.name.replace("-", "_") for option in OPTIONS["tandem"]}
+    tandem(workspace, arguments.corpus, TandemOptions(**{name: getattr(arguments, name) for name in named}))
 
 
 def _subset(workspace: Workspace, arguments: argparse.Namespace) -> None:
@@ -162,6 +153,20 @@ def _profile(workspace: Workspace, arguments: argparse.Namespace) -> None:
     print("\n".join(changes) or "params.yaml has these values already")
 
 
+def _spoof(workspace: Workspace, arguments: argparse.Namespace) -> None:
+    from voxbench.stages.spoof import SpoofOptions, spoof
+
+    named = [None if words is None else words.split(",") for words in (arguments.seen, arguments.unseen)]
+    spoof(workspace, arguments.corpus, SpoofOptions(arguments.output, arguments.attacks, arguments.seed, *named))
+
+
+def _predict(workspace: Workspace, arguments: argparse.Namespace) -> int:
+    from voxbench.stages.predict import PredictOptions, predict
+
+    options = PredictOptions(arguments.model, arguments.policy, arguments.json)
+    return predict(workspace, arguments.clip, options)
+
+
 def _voices(workspace: Workspace, arguments: argparse.Namespace) -> int:
     from voxbench.stages.voices import Asked, answer
 
@@ -184,6 +189,12 @@ COMMANDS = {
         "voxceleb2 --hours 100 --seed 1 --split train --output data/subsets/voxceleb2-100h.csv",
         _subset,
     ),
+    "spoof": Command(
+        "attack the recordings of a prepared corpus, and write a corpus of both",
+        ("corpus",),
+        "librispeech --output data/raw/librispeech-spoofed --attacks 3 --seed 1",
+        _spoof,
+    ),
     "prepare": Command("clean a corpus, split it, account for every recording", ("corpus",), "timit", _prepare),
     "mix": Command("plan mixtures of people who talk at once", ("corpus",), "count-librispeech", _mix),
     "features": Command("compute the features of a prepared corpus", ("corpus",), "timit", _features),
@@ -203,6 +214,20 @@ COMMANDS = {
         (),
         "--task anti_spoofing --scores scores.txt --labels protocol.txt --output results/anti-spoofing",
         _evaluate,
+    ),
+    "predict": Command(
+        "say of recordings what a network makes of them: score, meaning and decision",
+        ("clip...",),
+        "one.wav --model spoof-asvspoof2019-la/lfcc_resnet18_s",
+        _predict,
+    ),
+    "tandem": Command(
+        "join a verifier and a countermeasure to one accept or reject, and measure it on a corpus of spoofed speech",
+        ("[corpus]",),
+        "asvspoof2019-la --verifier verify-voxceleb/ecapa_tdnn_64 --countermeasure spoof-asvspoof2019-la/aasist "
+        "--clips 1 --output results/tandem",
+        _tandem,
+        "--scores trials.csv --dev development.csv --output results/tandem",
     ),
     "embed": Command(
         "write a verification network's embeddings of a prepared corpus, which evaluate reads",
@@ -233,49 +258,18 @@ COMMANDS = {
     "report": Command("write reports/index.html and reports/metrics.json", (), "", _report),
     "profile": Command("replace values of params.yaml by those of a profile", ("profile",), "paper", _profile),
     "weights": Command(
-        "fetch ImageNet weights, or convert those of SpeechBrain",
+        "fetch ImageNet weights, or convert those of SpeechBrain or AASIST",
         ("action", "name..."),
         "fetch resnet18",
         _weights,
         "convert embedding_model.ckpt --model ecapa_tdnn_1024_3072 --bands 80 --output data/weights/theirs.safetensors",
     ),
 }
-ACTIONS = {"weights": ("fetch", "convert")}
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
-    parser = argparse.ArgumentParser(
-        prog="voxbench", description="Which model, on which corpus, is really better, and can it be served?"
-    )
-    parser.add_argument("--version", action="version", version=f"voxbench {__version__}")
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="configuration file (params.yaml)")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, command in COMMANDS.items():
-        shown_lines = [f"example: voxbench {name} {command.example}".rstrip()]
-        if command.also is not None:
-            shown_lines.append(f"example: voxbench {name} {command.also}")
-        one = commands.add_parser(
-            name, help=command.purpose, description=command.purpose, epilog="\n".join(shown_lines)
-        )
-        # An example stays on one line, to be copied.
-        one.formatter_class = argparse.RawDescriptionHelpFormatter
-        shown = command.example.split()
-        for number, word in enumerate(command.arguments):
-            if word == "action":
-                one.add_argument(word, choices=ACTIONS[name], help="what to do")
-                continue
-            several = "*" if word.startswith("[") else "+" if word.endswith("...") else None
-            one.add_argument(word.strip("[]."), nargs=several, help=f"its name, e.g. {shown[number]}")
-        for option in OPTIONS.get(name, ()):
-            flag = f"--{option.name}"
-            if option.takes is None:
-                one.add_argument(flag, action="store_true", help=option.purpose)
-                continue
-            takes: dict[str, Any] = {"type": option.takes, "choices": option.choices, "required": option.required}
-            one.add_argument(flag, help=option.purpose, **takes)
-        one.set_defaults(run=command.run)
-    return parser
+    return parser_of(COMMANDS)
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -66,9 +66,25 @@ TRAIN_OPTIONS = (
     Option("dry-run", "print the plan and every setting, and stop"),
     Option("verbose", "print a line for each epoch"),
 )
+SPOOF_OPTIONS = (
+    Option("output", "the new corpus, a new folder", Path, required=True),
+    Option("attacks", "how many attacks each recording meets, of those of its side", int, required=True),
+    Option("seed", "another one draws other attacks", int, required=True),
+    Option("seen", "the attacks of training and validation, a,b,c; without it those of the twin's", str),
+    Option("unseen", "the attacks of the test; without it those of the twin's", str),
+)
+TANDEM_OPTIONS = (
+    Option("output", "a new folder, or one that this command wrote", Path, required=True),
+    Option("verifier", "the network that compares voices: BENCHMARK/MODEL, models:/NAME@ALIAS, or a folder", str),
+    Option("countermeasure", "the network that tells bona fide from spoofed recordings, named alike", str),
+    Option("clips", "how many bona fide recordings enrol a speaker", int),
+    Option("dev-corpus", "take development trials from the validation rows of another corpus", str),
+    Option("scores", "in place of networks: a table of trials with the columns enroll, test, asv, cm, key", Path),
+    Option("dev", "their development trials; without it those of --scores whose split is valid", Path),
+)
 CONVERT_OPTIONS = (
-    Option("model", "convert: which network of ours NAME, a checkpoint of SpeechBrain, is of", str),
-    Option("bands", "convert: how many mel bands it reads", int),
+    Option("model", "convert: which network of ours NAME, a checkpoint of SpeechBrain or of AASIST, is of", str),
+    Option("bands", "convert: how many mel bands it reads; none for AASIST, which reads waves", int),
     Option("output", "convert: the new file", Path),
 )
 OPTIONS = {
@@ -93,10 +109,22 @@ OPTIONS = {
         Option("replace", "in the place of an enrolled voice of that name"),
         *STORE,
     ),
-    "verify": (MODEL, POLICY, *STORE),
+    "verify": (
+        MODEL,
+        POLICY,
+        Option("countermeasure", "BENCHMARK/MODEL that must judge the recording bona fide, too", str),
+        *STORE,
+    ),
     "identify": (MODEL, POLICY, Option("top", "show so many of the best; without it all", int), *STORE),
     "forget": STORE,
     "voices": STORE,
+    "predict": (
+        MODEL._replace(purpose="BENCHMARK/MODEL, models:/NAME@ALIAS, or the folder of train", required=True),
+        POLICY,
+        Option("json", "print the answers as JSON"),
+    ),
+    "spoof": SPOOF_OPTIONS,
+    "tandem": TANDEM_OPTIONS,
     "weights": CONVERT_OPTIONS,
 }
 """Those of each command that has any."""

@@ -65,6 +65,23 @@ def test_without_the_column_no_row_has_a_split(tmp_path):
     assert (row.split, row.extra) == (None, {"splits": "test"})
 
 
+def test_an_attack_is_read_to_the_letter_and_an_empty_field_is_unknown(tmp_path):
+    words = "path,speaker,attack\na.wav,ann,bonafide\nb.wav,ann,lpc_vocoder\nc.wav,bob,\nd.wav,bob,A07\n"
+    rows = list(read_corpus("table", write(tmp_path, words)))
+    assert [row.attack for row in rows] == ["bonafide", "lpc_vocoder", None, "A07"]
+    assert all(row.extra == {} for row in rows)
+    (plain,) = read_corpus("table", write(tmp_path, "path,speaker\na.wav,ann\n"))
+    assert plain.attack is None
+
+
+@pytest.mark.parametrize("word", ["Bonafide", "bona fide", "bona-fide", "BONA_FIDE", "genuine", "Human", "-", "none"])
+def test_another_word_for_bona_fide_is_no_attack(tmp_path, word):
+    """Taken for one, it would turn the labels of bona fide recordings round."""
+    message = rf"csv line 3: attack '{word}' is no attack; write bonafide, or nothing where it is not known"
+    with pytest.raises(InputError, match=message):
+        list(read_corpus("table", write(tmp_path, f"path,speaker,attack\na.wav,x,bonafide\nb.wav,x,{word}\n")))
+
+
 def test_byte_order_mark_and_dos_line_ends_change_nothing(tmp_path):
     text = "path,speaker\na.wav,ann\n"
     (plain,) = read_corpus("table", write(tmp_path, text))
@@ -98,6 +115,8 @@ def test_byte_order_mark_and_dos_line_ends_change_nothing(tmp_path):
             "path,speaker,age,age_group\na.wav,x,31,teens\n",
             "line 2: age 31 is of the thirties, but the age group is 'teens'; correct one",
         ),
+        ("path,speaker,attack\na.wav,x, lpc\n", "line 2: attack ' lpc' stands between blanks; remove them"),
+        ('path,speaker,attack\na.wav,x,"lp\nc"\n', "line 3: attack .* holds a line end or a tab; remove it"),
         ("path,speaker\na.wav,x,y\n", "line 2: the number of fields is not that of the header"),
         ("path,speaker,age\na.wav,x\n", "line 2: the number of fields is not that of the header"),
     ],

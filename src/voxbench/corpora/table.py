@@ -6,14 +6,15 @@
     audio/0001/000010011.flac,so762-0001,male,6,WE CALL IT BEAR
 
 `path` (relative to ROOT) and `speaker` are needed. `gender` (female, male, f, m), `age` in years, `age_group`
-(or `age_class`: teens, twenties, ... sixties+, or Common Voice's words), `session`, `language`, `text` and `split`
-(train, valid, test) are understood where present; every other column is kept as `extra`. An empty field means unknown,
-but a group follows from an age in years. Licence and splits are the owner's: `split` is the corpus's official split,
-kept by `splitting.by: official`, which leaves out rows that have none.
+(or `age_class`: teens, twenties, ... sixties+, or Common Voice's words), `session`, `language`, `text`, `attack`
+(`bonafide`, or a name for what made a spoofed recording) and `split` (train, valid, test) are understood where present;
+every other column is kept as `extra`. An empty field means unknown, but a group follows from an age in years. Licence
+and splits are the owner's: `split` is the corpus's official split, kept by `splitting.by: official`, which leaves out
+rows that have none.
 
 Names of columns are in lower case. Label words may be in any case and between blanks; names (path, speaker, session,
-language) may not stand between blanks, for " ann" would be another speaker than "ann". Other fields are kept to the
-letter, line ends in quotes included.
+language, attack) may not stand between blanks, for " ann" would be another speaker than "ann"; nor may an attack be
+called by another word for bona fide speech. Other fields are kept to the letter, line ends in quotes included.
 """
 
 from __future__ import annotations
@@ -26,12 +27,14 @@ from voxbench.corpora.registries import readers, sheets
 from voxbench.corpora.sheets import Sheet
 from voxbench.corpora.tables import read_rows
 from voxbench.registry import closest
-from voxbench.schema import AGE_GROUPS, AGE_WORDS, InputError, Split, Utterance, age_group
+from voxbench.schema import AGE_GROUPS, AGE_WORDS, BONAFIDE, InputError, Split, Utterance, age_group
 
 TABLE = "metadata.csv"
 NEEDED = ("path", "speaker")
-NAMES = (*NEEDED, "session", "language")
+NAMES = (*NEEDED, "session", "language", "attack")
 UNDERSTOOD = (*NAMES, "gender", "age", "age_group", "age_class", "text", "split")
+BONAFIDE_WORDS = ("bonafide", "genuine", "human", "real", "none", "")
+"""What others write for a recording that is not spoofed, in small letters, without blanks and marks between words."""
 GENDER_WORDS = {"female": "female", "f": "female", "male": "male", "m": "male", "": None}
 
 
@@ -40,8 +43,9 @@ def read(root: Path) -> Iterator[Utterance]:
     """Yield one utterance for each row, in the order of the table.
 
     Raises `InputError` for a missing table or column, a path that is empty, absolute, repeated or leaves ROOT,
-    an empty speaker, a name between blanks or with a line end, an unknown gender, age group or split, an age that is
-    not a number from 0 to 130 or not in its group, and what `voxbench.corpora.tables` refuses.
+    an empty speaker, a name between blanks or with a line end, an attack that is another word for bona fide, an unknown
+    gender, age group or split, an age that is not a number from 0 to 130 or not in its group, and what
+    `voxbench.corpora.tables` refuses.
     """
     table = root / TABLE
     if not table.is_file():
@@ -99,6 +103,7 @@ def _utterance(root: Path, row: Mapping[str, str], place: str) -> Utterance:
         age_group=_group(_group_word(row, place), age, place),
         language=row.get("language") or None,
         text=row["text"] if row.get("text", "").strip() else None,
+        attack=_attack(row.get("attack", ""), place),
         extra={column: value for column, value in row.items() if column not in UNDERSTOOD},
     )
 
@@ -110,6 +115,14 @@ def _check_name(column: str, value: str, place: str) -> None:
         raise InputError(f"{place}: {column} {value!r} holds a line end or a tab; remove it")
     if column == "path" and "\\" in value:
         raise InputError(f"{place}: path {value!r}; write / between folders and file, not \\")
+
+
+def _attack(word: str, place: str) -> str | None:
+    """Return the word as it is: taken for an attack, another word for bona fide would turn labels round."""
+    plain = re.sub(r"[\s_-]", "", word.lower())
+    if word and word != BONAFIDE and plain in BONAFIDE_WORDS:
+        raise InputError(f"{place}: attack {word!r} is no attack; write {BONAFIDE}, or nothing where it is not known")
+    return word or None
 
 
 def _split(word: str, place: str) -> Split | None:

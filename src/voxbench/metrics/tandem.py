@@ -163,15 +163,48 @@ def a_dcf(target: ArrayLike, nontarget: ArrayLike, spoof: ArrayLike, costs: Tand
     >>> a_dcf([2, 3, 4, 5], [-2, -1, 0, 1], [2.5, 0, -1, -2], A_DCF_1)
     0.25
     """
-    target_A, nontarget_A, spoof_A = _three(target, nontarget, spoof)
-    miss = costs.p_target * costs.c_miss
-    impostor, spoofed = costs.p_nontarget * costs.c_fa, costs.p_spoof * costs.c_fa_spoof
-    cheaper = min(miss, impostor + spoofed)
-    if cheaper == 0:
+    _, costs_T = _a_dcf_curve(target, nontarget, spoof, costs)
+    return float(np.min(costs_T)) / a_dcf_terms(costs).cheaper
+
+
+def a_dcf_threshold(target: ArrayLike, nontarget: ArrayLike, spoof: ArrayLike, costs: TandemCosts) -> float:
+    """Return the threshold of the least a-DCF, the highest of several, in the unit of the scores, always finite.
+
+    It is one of the scores or, to reject everything, the next number above the highest. Undefined where `a_dcf` is.
+
+    >>> a_dcf_threshold([2, 3, 4, 5], [-2, -1, 0, 1], [2.5, 0, -1, -2], A_DCF_1)
+    3.0
+    """
+    thresholds, costs_T = _a_dcf_curve(target, nontarget, spoof, costs)
+    place = int(np.flatnonzero(costs_T == costs_T.min())[-1])
+    return float(min(thresholds[place], np.nextafter(thresholds[-2], np.inf)))
+
+
+class ADcfTerms(NamedTuple):
+    """What missing all targets, accepting all impostors and all spoofs cost; `cheaper` is a decision without scores."""
+
+    miss: float
+    impostor: float
+    spoof: float
+
+    @property
+    def cheaper(self) -> float:
+        """Return the cost of rejecting or of accepting everything, whichever is less."""
+        return min(self.miss, self.impostor + self.spoof)
+
+
+def a_dcf_terms(costs: TandemCosts) -> ADcfTerms:
+    """Return the prior times the cost of each error, of which the a-DCF is a sum.
+
+    Undefined where deciding without scores costs nothing.
+
+    >>> [round(term, 3) for term in a_dcf_terms(A_DCF_1)]
+    [0.9, 0.5, 1.0]
+    """
+    terms = ADcfTerms(costs.p_target * costs.c_miss, costs.p_nontarget * costs.c_fa, costs.p_spoof * costs.c_fa_spoof)
+    if terms.cheaper == 0:
         raise UndefinedError(f"the a-DCF has nothing to divide by where a decision costs nothing: found {costs}")
-    thresholds = np.append(np.unique(np.concatenate([target_A, nontarget_A, spoof_A])), np.inf)
-    rejected, impostors, spoofs = (_below(scores, thresholds) for scores in (target_A, nontarget_A, spoof_A))
-    return float(np.min(miss * rejected + impostor * (1 - impostors) + spoofed * (1 - spoofs))) / cheaper
+    return terms
 
 
 def sasv_eer(target: ArrayLike, nontarget: ArrayLike, spoof: ArrayLike, method: EerMethod = "interpolated") -> float:
@@ -211,6 +244,17 @@ def _three(target: ArrayLike, nontarget: ArrayLike, spoof: ArrayLike) -> list[Fl
             raise UndefinedError(f"targets, nontargets and spoofs are all needed: found no {name} scores")
         vectors.append(scores)
     return vectors
+
+
+def _a_dcf_curve(
+    target: ArrayLike, nontarget: ArrayLike, spoof: ArrayLike, costs: TandemCosts
+) -> tuple[Floats, Floats]:
+    """Return the distinct scores and infinity, rising, and the a-DCF at each before normalisation."""
+    target_A, nontarget_A, spoof_A = _three(target, nontarget, spoof)
+    terms = a_dcf_terms(costs)
+    thresholds = np.append(np.unique(np.concatenate([target_A, nontarget_A, spoof_A])), np.inf)
+    rejected, impostors, spoofs = (_below(scores, thresholds) for scores in (target_A, nontarget_A, spoof_A))
+    return thresholds, terms.miss * rejected + terms.impostor * (1 - impostors) + terms.spoof * (1 - spoofs)
 
 
 def _labelled(positive: Floats, negative: Floats) -> tuple[Floats, Floats]:

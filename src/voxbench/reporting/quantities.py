@@ -10,6 +10,8 @@ from voxbench.metrics import Interval
 DASH = "\u2013"
 MINUS = "\u2212"
 NARROW_SPACE = "\u202f"
+# What people read in place of a word of files.
+SPOKEN = {"bonafide": "bona fide"}
 # From so many rows on, a hundredth of a percent is more than one row.
 ROWS_FOR_HUNDREDTHS = 10_000
 
@@ -90,6 +92,12 @@ QUANTITIES = {
     "min_dcf": Quantity("minDCF", "", 1, 4),
     "act_dcf": Quantity("actDCF", "", 1, 4),
     "min_tdcf": Quantity("min t-DCF", "", 1, 4),
+    "sasv_eer": replace(PERCENT, label="SASV-EER", decimals=2),
+    "sv_eer": replace(PERCENT, label="SV-EER", decimals=2),
+    "spf_eer": replace(PERCENT, label="SPF-EER", decimals=2),
+    "p_fa_spoof": replace(PERCENT, label="spoofs accepted", decimals=2),
+    "min_a_dcf": Quantity("min a-DCF", "", 1, 4),
+    "a_dcf": Quantity("a-DCF", "", 1, 4),
 }
 
 
@@ -151,6 +159,15 @@ def p_equation(p: float) -> str:
     """Return `p = 0.012` or `p < 0.001`, held together on one line."""
     shown = p_value(p)
     return (f"p {shown}" if shown.startswith("<") else f"p = {shown}").replace(" ", "\u00a0")
+
+
+def spoken(word: str) -> str:
+    """Return the word of a class as people read it.
+
+    >>> spoken("bonafide"), spoken("male")
+    ('bona fide', 'male')
+    """
+    return SPOKEN.get(word, word)
 
 
 def visible(text: str) -> str:

@@ -3,9 +3,10 @@
 An answer always has a row for each clip. A clip that cannot be judged gets an `error` and no label: never a guess,
 and never a crash that would take the other clips of the request with it.
 
-`label` is the most probable class, or the estimate. `decision` is the class that the stored `threshold` of `policy`
-accepts by the calibrated log-likelihood ratio `llr`; the two can differ. A model whose decision could not be fitted
-says why in `undecided`, and a task without thresholds has none of the five.
+`label` is the most probable class, or the estimate; of a detection, whose score is no word, it is the decision.
+`decision` is the class that the stored `threshold` of `policy` accepts by the calibrated log-likelihood ratio `llr`;
+label and decision can differ. A model whose decision could not be fitted says why in `undecided`, and a task without
+thresholds has none of the five.
 
 A task that counts has two more for each thing it counts: `people` is the number that the label says, `expected_people`
 the mean of the numbers by their probabilities. FFM says 2 `women`, 1 `men` and 3 `people`.

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from voxbench.evaluation.decisions import NO_VERDICT, Verdict, detection_scores, read_decision, undecidable
-from voxbench.schema import InputError
+from voxbench.schema import InputError, ScoreKind
 from voxbench.serving.listening import Listener
 from voxbench.tasks import Task
 
@@ -18,10 +18,11 @@ from voxbench.tasks import Task
 class Prediction:
     """Scores by column of the score table, what is known of the recording's quality, and what the scores decide.
 
+    `label` is the task's word for the scores; of a detection, whose score is no word, the decision, None without one.
     `counts` holds, by name of `count_columns`, the numbers that the label says and the expected ones.
     """
 
-    label: str
+    label: str | None
     scores: dict[str, float]
     counts: dict[str, float]
     source_seconds: float
@@ -63,14 +64,16 @@ class Predictor:
         """Return the prediction for a recording (wav, flac, mp3, ogg, m4a, SPHERE bytes); `AudioError` says why not."""
         heard = self.listener(source)
         scores = {name: float(values[0]) for name, values in self.task.scores(heard.outputs[None]).items()}
+        verdict = self._verdict(scores, heard.kept_seconds)
+        detects = self.task.score_kind is ScoreKind.DETECTION
         return Prediction(
-            label=self.task.answer(scores),
+            label=verdict.decision if detects else self.task.answer(scores),
             scores=scores,
             counts=_counts(self.task, scores),
             source_seconds=heard.source_seconds,
             kept_seconds=heard.kept_seconds,
             clipped_fraction=heard.clipped_fraction,
-            verdict=self._verdict(scores, heard.kept_seconds),
+            verdict=verdict,
         )
 
     def _verdict(self, scores: Mapping[str, float], kept_seconds: float) -> Verdict:

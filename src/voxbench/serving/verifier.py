@@ -72,7 +72,7 @@ class Verifier:
         if not (folder / BACK_END).is_file():
             raise InputError(f"no {BACK_END} in {folder}: run the finetune stage again, which fits it on training rows")
         self.back_end = BackEnd.of_arrays(load_file(folder / BACK_END))
-        self.decision = _by_policy(read_decision(folder), policy)
+        self.decision = by_policy(read_decision(folder), policy)
         self.encoder = files_digest([folder / name for name in (BUNDLE, WEIGHTS)], folder)
         self.version = files_digest([folder / name for name in (BUNDLE, WEIGHTS, BACK_END, DECISION)], folder)
 
@@ -114,8 +114,8 @@ def unique(clips: Sequence[Speech]) -> list[Speech]:
     return list(first.values())
 
 
-def _by_policy(decision: Decision, policy: str | None) -> Decision:
-    """Return `decision` as another of its policies takes it."""
+def by_policy(decision: Decision, policy: str | None) -> Decision:
+    """Return `decision` as another of its policies takes it, None for the one that its settings choose."""
     settings = decision.settings
     if policy is None:
         return decision

@@ -4,7 +4,7 @@ Outputs in `results/cross`: `scores.parquet` (one row for each network and test 
 each network, corpus and metric). A network hears the other corpus as a served model would: the raw recording, through
 the cleaning and the front end that it was trained with. Years are held against age groups as groups. Networks that
 compare two recordings are asked of lists of trials (`voxbench.stages.cross_trials`) and who speaks
-(`voxbench.stages.cross_identities`).
+(`voxbench.stages.cross_identities`), countermeasures which recordings are spoofed (`voxbench.stages.cross_spoofing`).
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from voxbench.schema import AGE_GROUPS, GENDERS, AudioError, InputError, Split, 
 from voxbench.seeding import generator
 from voxbench.serving.predictor import Predictor
 from voxbench.stages.cross_identities import cross_identities
+from voxbench.stages.cross_spoofing import cross_spoofing
 from voxbench.stages.cross_trials import cross_trials
 from voxbench.stages.finalists import best_on_validation
 from voxbench.stages.hearing import Hearing
@@ -61,11 +62,16 @@ def cross(workspace: Workspace) -> None:
     """Test the best network of every benchmark on every corpus that has labels for its subject, or lists of trials."""
     folder = workspace.root / "results" / "cross"
     hearing = Hearing(workspace)
-    are_written = [_cross_labels(workspace, folder), cross_trials(hearing, folder), cross_identities(hearing, folder)]
+    are_written = [
+        _cross_labels(workspace, folder),
+        cross_trials(hearing, folder),
+        cross_identities(hearing, folder),
+        cross_spoofing(workspace, folder),
+    ]
     if not any(are_written):
         raise InputError(
-            "no benchmark can be crossed: none is of gender or age, or no corpus has a test recording left, and none "
-            "is of verification, or no corpus names a list under corpora.NAME.trials"
+            "no benchmark can be crossed: none is of gender, age or spoofing, or no corpus has a test recording left, "
+            "and none is of verification, or no corpus names a list under corpora.NAME.trials"
         )
 
 

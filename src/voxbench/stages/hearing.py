@@ -5,8 +5,9 @@ Raw recordings go through the cleaning and the front end that the network was tr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import joblib
 import torch
@@ -30,18 +31,33 @@ class Hearing:
         known = self._known.setdefault((network, corpus), {})
         wanted = sorted(set(recordings))
         missing = [name for name in wanted if name not in known]
-        parallel, root = self.workspace.params.parallel, self.workspace.root / self.workspace.params.corpus(corpus).root
-        size = parallel.rows_per_shard
-        shards = [missing[start : start + size] for start in range(0, len(missing), size)]
-        jobs = (joblib.delayed(embed)(network, root, shard) for shard in shards)
-        done = 0
-        with Progress(label, len(shards)) as progress:
-            answers = joblib.Parallel(n_jobs=parallel.workers, return_as="generator")(jobs)
-            for shard, speeches in zip(shards, answers, strict=True):
-                known |= dict(zip(shard, speeches, strict=True))
-                done += len(shard)
-                progress.advance(f"{done} of {len(missing)} recordings")
+        known |= answers_of(embed, self.workspace, network, label, corpus, missing)
         return {name: known[name] for name in wanted}
+
+
+def answers_of(
+    answer: Callable[[Path, Path, Sequence[str]], list[Any]],
+    workspace: Workspace,
+    network: Path,
+    label: str,
+    corpus: str,
+    recordings: Sequence[str],
+) -> dict[str, Any]:
+    """Return what a network answers to each recording of a corpus, by worker processes.
+
+    `answer` takes the network, the corpus's root and some of the recordings, and returns as many answers.
+    """
+    parallel, root = workspace.params.parallel, workspace.root / workspace.params.corpus(corpus).root
+    size = parallel.rows_per_shard
+    shards = [recordings[start : start + size] for start in range(0, len(recordings), size)]
+    jobs = (joblib.delayed(answer)(network, root, shard) for shard in shards)
+    found: dict[str, Any] = {}
+    with Progress(label, len(shards)) as progress:
+        answers = joblib.Parallel(n_jobs=parallel.workers, return_as="generator")(jobs)
+        for shard, some in zip(shards, answers, strict=True):
+            found |= dict(zip(shard, some, strict=True))
+            progress.advance(f"{len(found)} of {len(recordings)} recordings")
+    return found
 
 
 def embed(network: Path, root: Path, recordings: Sequence[str]) -> list[Speech | str]:

@@ -3,10 +3,11 @@
 Outputs in `data/prepared/CORPUS`: `shard-*.arrow` (audio), `manifest.parquet` (one row for each recording kept),
 `excluded.csv` (one for each that was not, with the reason), `funnel.json` (found -> readable -> kept, labelled) and
 `leakage.json` (the certificate that no speaker, session or audio is in two splits). A corpus with lists of trials has
-`trials.parquet` and `trials.json`, by the ids of the manifest: `voxbench.stages.trial_lists`. The manifest also
-carries the split by utterance, `split_utterance`, which leaks by design and is trained on for comparison only
-(`leakage-utterance.json`). A corpus with a list of `only` is these recordings and no others: `outside_subset` of the
-funnel counts those, which are in no other file.
+`trials.parquet` and `trials.json`, by the ids of the manifest: `voxbench.stages.trial_lists`; one with a speaker
+verifier's scores has `asv_scores.parquet`: `voxbench.corpora.stored_asv_scores`. The manifest also carries the split by
+utterance, `split_utterance`, which leaks by design and is trained on for comparison only (`leakage-utterance.json`). A
+corpus with a list of `only` is these recordings and no others: `outside_subset` of the funnel counts those, which are
+in no other file.
 
 Recordings stream through: memory holds a few shards' worth of rows, and at the end the columns that splits need. Audio
 of copies that are left out stays in the shards; the manifest decides what is used.
@@ -29,7 +30,7 @@ from voxbench.artifacts import digest, package_digest, write_json
 from voxbench.audio import AudioReason, clean, decode_audio, read_bytes
 from voxbench.audio.traces import trace
 from voxbench.config import Cleaning, Corpus, Parallel, Splitting
-from voxbench.corpora import read_corpus
+from voxbench.corpora import read_corpus, stored_asv_scores
 from voxbench.corpora.exclusions import UNSPLIT, Exclusions
 from voxbench.corpora.integrity import ABOUT_AUDIO, LEAKY_KEYS, certify, find_copies
 from voxbench.corpora.manifest import Census, RowsWriter, complete, count_labels, read_columns, take_census
@@ -59,6 +60,9 @@ def prepare(workspace: Workspace, name: str) -> None:
 
     outside = count_outside(read_corpus(corpus.reader, workspace.root / corpus.root), only)
     census = take_census(read())
+    if corpus.asv_scores:
+        # Before the work, which may take hours.
+        stored_asv_scores.require_asv_scores(workspace.root / corpus.root, corpus.asv_scores)
     if not census.found:
         raise InputError(f"corpus {name!r}: reader {corpus.reader!r} found no recordings in {corpus.root}")
     leaves_out = corpus.splitting.by == "official" and 0 < census.unsplit < census.found
@@ -66,7 +70,7 @@ def prepare(workspace: Workspace, name: str) -> None:
     parallel = workspace.params.parallel
     paths = [folder / f"shard-{number:05d}.arrow" for number in range(-(-taken // parallel.rows_per_shard))]
     # A manifest vouches for the shards beside it, so it goes before they change.
-    derived = {folder / name for name in ("manifest.parquet", STORED, ACCOUNT)}
+    derived = {folder / name for name in ("manifest.parquet", STORED, ACCOUNT, stored_asv_scores.STORED)}
     for stale in {*derived, *folder.glob("shard-*")} - set(paths):
         stale.unlink(missing_ok=True)
     rows = folder / "manifest.parquet.rows"
@@ -83,6 +87,9 @@ def prepare(workspace: Workspace, name: str) -> None:
     if corpus.trials:
         lists = [(name, workspace.root / corpus.root / name) for name in corpus.trials]
         print(store_trials(folder, lists, corpus.max_excluded_fraction))
+    if corpus.asv_scores:
+        root = workspace.root / corpus.root
+        print(stored_asv_scores.store_asv_scores(folder, corpus.reader, root, corpus.asv_scores))
 
 
 def _cleaned(

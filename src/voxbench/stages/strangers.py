@@ -29,12 +29,16 @@ class Acquaintance:
     namesakes: frozenset[str]
 
 
-def acquaintance(trained: pd.DataFrame, listed: pd.DataFrame, *, one_folder: bool) -> Acquaintance:
+def acquaintance(
+    trained: pd.DataFrame, listed: pd.DataFrame, *, one_folder: bool, validated: bool = True
+) -> Acquaintance:
     """Return whom of the manifest `listed` a network knows that was trained on the manifest `trained`.
 
-    Both have `COLUMNS`; a session may be missing. Trained on or validated on are all rows that are not of the test.
+    Both have `COLUMNS`; a session may be missing. Trained on or validated on are all rows that are not of the test;
+    without `validated` only those trained on count, for what is fitted and no more judged.
     """
-    learnt = frozenset(trained.loc[trained["split"] != Split.TEST, "speaker"])
+    strange = [Split.TEST] if validated else [Split.TEST, Split.VALID]
+    learnt = frozenset(trained.loc[~trained["split"].isin(strange), "speaker"])
     named = learnt & frozenset(listed["speaker"])
     if not (one_folder or _related(trained, listed)):
         return Acquaintance(frozenset(), named)
@@ -43,14 +47,14 @@ def acquaintance(trained: pd.DataFrame, listed: pd.DataFrame, *, one_folder: boo
     return Acquaintance(named | frozenset(listed.loc[listed["audio_sha256"].isin(theirs), "speaker"]), frozenset())
 
 
-def acquainted(workspace: Workspace, trained: str, listed: str) -> Acquaintance:
+def acquainted(workspace: Workspace, trained: str, listed: str, *, validated: bool = True) -> Acquaintance:
     """Return whom of the corpus `listed` a network knows that was trained on the corpus `trained`."""
     manifests = [
         pd.read_parquet(workspace.prepared(name) / "manifest.parquet", columns=COLUMNS) for name in (trained, listed)
     ]
     corpora = workspace.params.corpora
     roots = {(workspace.root / corpora[name].root).resolve() for name in (trained, listed) if name in corpora}
-    return acquaintance(*manifests, one_folder=len(roots) == 1)
+    return acquaintance(*manifests, one_folder=len(roots) == 1, validated=validated)
 
 
 def _related(trained: pd.DataFrame, listed: pd.DataFrame) -> bool:

@@ -19,8 +19,10 @@ from typing import Any
 import torch
 
 from voxbench.audio import read_bytes
+from voxbench.evaluation.decisions import Verdict
 from voxbench.reporting.quantities import counted, decimal
 from voxbench.schema import InputError
+from voxbench.serving.countermeasure import Countermeasure, Judgement, both
 from voxbench.serving.verifier import Speech, Verifier
 from voxbench.serving.voice_files import VoiceRecord, forget_voice, read_voice, voice_names
 from voxbench.serving.voices import Match, Voices
@@ -42,6 +44,7 @@ class Asked:
     clip: str | Sequence[str] = ()
     model: str | None = None
     policy: str | None = None
+    countermeasure: str | None = None
     top: int | None = None
     replace: bool = False
 
@@ -78,11 +81,35 @@ def _enroll(workspace: Workspace, folder: Path, asked: Asked) -> Answer:
 def _verify(workspace: Workspace, folder: Path, asked: Asked) -> Answer:
     voice = read_voice(folder, asked.name).record
     voices = _voices(workspace, folder, asked, asked.model or voice.model)
-    heard = voices.hear(*asked.clips)
+    (clip,) = asked.clips
+    heard = voices.hear(clip)
     match = voices.verify(asked.name, heard)
     said: dict[str, Any] = {"model": voices.model, "network": voices.verifier.network}
     said |= {"version": voices.verifier.version, "enrolled_seconds": sum(voice.kept_seconds)}
-    return _told(match) | _quality(heard) | said, [_sentence(match)], _status(match.accepted)
+    answer = _told(match) | _quality(heard) | said
+    if asked.countermeasure is None:
+        return answer, [_sentence(match)], _status(match.accepted)
+    countermeasure = Countermeasure(model_folder(workspace, asked.countermeasure), asked.policy)
+    return _in_tandem(countermeasure, clip, match, answer)
+
+
+def _in_tandem(countermeasure: Countermeasure, clip: bytes, match: Match, answer: dict[str, Any]) -> Answer:
+    """Return the answer of both networks: accepted is what the countermeasure lets pass and the verifier accepts."""
+    judged = countermeasure(clip)
+    accepted = both(judged.bonafide, match.accepted)
+    own = {"bonafide": judged.bonafide, "score": judged.score} | asdict(judged.verdict)
+    own |= {"network": countermeasure.network, "version": countermeasure.version}
+    whole = answer | {"accepted": accepted, "voice_accepted": match.accepted, "countermeasure": own}
+    refusals = {"the recording is judged spoofed": judged.bonafide, "the voice is rejected": match.accepted}
+    gaps = {"whether the recording is bona fide": judged.bonafide, "whose voice it is": match.accepted}
+    refused = [words for words, said in refusals.items() if said is False]
+    unknown = [words for words, said in gaps.items() if said is None]
+    word = "accepted, the recording is judged bona fide and the voice is accepted"
+    if accepted is None:
+        word = f"undecided, as nothing says {' and '.join(unknown)}"
+    elif not accepted:
+        word = f"rejected, as {' and '.join(refused)}"
+    return whole, [f"{match.name}: {word}", _judged_sentence(judged), f"voice: {_sentence(match)}"], _status(accepted)
 
 
 def _identify(workspace: Workspace, folder: Path, asked: Asked) -> Answer:
@@ -153,11 +180,20 @@ def _of_clips(record: VoiceRecord) -> str:
 
 
 def _sentence(match: Match) -> str:
-    verdict = match.verdict
+    word = "accepted" if match.accepted else "rejected"
+    return f"{match.name}: {_reason(word, match.accepted, match.verdict)}; score {decimal(match.score, 3)}"
+
+
+def _judged_sentence(judged: Judgement) -> str:
+    word = "bona fide" if judged.bonafide else "spoofed"
+    return f"recording: {_reason(word, judged.bonafide, judged.verdict)}; score {decimal(judged.score, 3)}"
+
+
+def _reason(word: str, accepted: bool | None, verdict: Verdict) -> str:
+    """Return a word for a decision, and why; or that there is none, and why."""
     if verdict.llr is None or verdict.threshold is None:
-        return f"{match.name}: undecided, {verdict.undecided}; score {decimal(match.score, 3)}"
-    word, sign = ("accepted", "reaches") if match.accepted else ("rejected", "is below")
+        return f"undecided, {verdict.undecided}"
     return (
-        f"{match.name}: {word}, log-likelihood ratio {decimal(verdict.llr, 2)} {sign} the threshold "
-        f"{decimal(verdict.threshold, 2)} of policy {verdict.policy}; score {decimal(match.score, 3)}"
+        f"{word}, log-likelihood ratio {decimal(verdict.llr, 2)} {'reaches' if accepted else 'is below'} the threshold "
+        f"{decimal(verdict.threshold, 2)} of policy {verdict.policy}"
     )
