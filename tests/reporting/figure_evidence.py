@@ -126,6 +126,7 @@ def evidence_of(task: str, metric: str, models: tuple[str, ...] = MODELS) -> Evi
         Evidence,
         name=f"{task}-twin",
         study="another",
+        studied=tasks[task],
         task=tasks[task],
         metric=METRICS[metric],
         settings=SimpleNamespace(level=0.95, power=0.8, resamples=60, seed=1, min_group_speakers=5),

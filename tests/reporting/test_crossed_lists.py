@@ -1,5 +1,7 @@
 """The table of networks on lists of trials: each cell by hand, dashes with their reasons, and no section without it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -73,7 +75,7 @@ def test_what_is_said_of_one_metric_names_it(folder):
 
 def test_the_page_has_the_table_without_a_matrix_and_nothing_is_trusted(evidence, folder, monkeypatch):
     monkeypatch.setattr("voxbench.reporting.page.figures_of", lambda evidence: {})
-    page = Page(render([evidence], Crossed(read_matrix(folder), read_lists(folder), read_identities(folder))))
+    page = Page(render([evidence], Crossed.read(folder)))
     assert not page.open
     text = " ".join(page.texts)
     assert "Across corpora" in text
@@ -86,7 +88,12 @@ def test_the_page_has_the_table_without_a_matrix_and_nothing_is_trusted(evidence
 def test_without_the_file_there_is_no_table_and_no_section(evidence, tmp_path, monkeypatch):
     monkeypatch.setattr("voxbench.reporting.page.figures_of", lambda evidence: {})
     assert crossed_lists_table(read_lists(tmp_path), "95 %").rows == ()
-    page = Page(render([evidence], Crossed(read_matrix(tmp_path), read_lists(tmp_path), read_identities(tmp_path))))
+    page = Page(
+        render(
+            [evidence],
+            Crossed.read(tmp_path),
+        )
+    )
     assert "Across corpora" not in page.texts
 
 
@@ -122,8 +129,13 @@ def test_a_network_that_names_speakers_is_a_row(named):
 def test_who_speaks_is_shown_with_the_lists(evidence, folder, named, monkeypatch):
     monkeypatch.setattr("voxbench.reporting.page.figures_of", lambda evidence: {})
     matrix = read_matrix(folder)
-    assert "Who is it?" in Page(render([evidence], Crossed(matrix, read_lists(folder), read_identities(named)))).texts
+    assert (
+        "Who is it?"
+        in Page(
+            render([evidence], replace(Crossed.read(folder), matrix=matrix, identities=read_identities(named)))
+        ).texts
+    )
     (named / "identification.csv").unlink()
-    page = Page(render([evidence], Crossed(matrix, read_lists(folder), read_identities(named))))
+    page = Page(render([evidence], replace(Crossed.read(folder), matrix=matrix, identities=read_identities(named))))
     assert "Who is it?" not in page.texts
     assert "Verification on other lists" in page.texts

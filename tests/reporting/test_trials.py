@@ -39,7 +39,7 @@ def evidence(workspace):
 @pytest.fixture(scope="module")
 def page(evidence):
     return render(
-        [evidence], Crossed(pd.DataFrame(columns=["subject", "metric"]), *[pd.DataFrame(columns=["metric"])] * 2)
+        [evidence], Crossed(pd.DataFrame(columns=["subject", "metric"]), *[pd.DataFrame(columns=["metric"])] * 4)
     )
 
 
@@ -64,7 +64,7 @@ def test_knowing_nothing_is_fifty_percent(evidence):
 
 
 def test_intervals_are_those_of_evaluate_on_the_same_trials(workspace, evidence):
-    params, findings = workspace.params, evidence.compared.findings
+    params, findings = workspace.params, evidence.detected.findings
     settings = Settings(params.report, params.evaluation, params.decisions, (), "speaker_verification")
     [eer] = [each for each in find(findings.scored, None, None, settings).measured if each.name == "eer"]
     bounded = evidence.validated.bounds["eer"].interval
@@ -135,7 +135,7 @@ def test_words_are_of_trials(evidence):
 
 
 def test_cross_sex_trials_have_false_alarms_and_no_eer(evidence):
-    groups = trial_tables(evidence.compared)["groups"]
+    groups = trial_tables(evidence.detected)["groups"]
     rows = {row.cells[1]: row.cells for row in groups.rows}
     assert set(rows) >= {"female and female", "male and male", "female and male"}
     eer, alarms = (
@@ -158,7 +158,7 @@ def test_decisions_state_misses_and_false_alarms_of_trials(evidence):
 
 
 def test_the_list_is_named_with_its_hash_and_form(evidence, workspace):
-    table = lists_table(evidence.compared)
+    table = lists_table(evidence.detected)
     test = rows_of(table)["test"]
     assert test[1:3] == (LISTED, "cleaned")
     assert len(test[3]) == 64

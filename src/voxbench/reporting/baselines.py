@@ -16,7 +16,7 @@ import pandas as pd
 
 from voxbench.reporting.quantities import counted
 from voxbench.reporting.scored import Bootstrap, Bounded, Scored
-from voxbench.schema import GENDERS, Split
+from voxbench.schema import GENDERS, ScoreKind, Split
 from voxbench.tasks import Task
 
 
@@ -33,7 +33,7 @@ class Baseline:
 def baselines(task: Task, labelled: pd.DataFrame, like: Scored, bound: Bootstrap) -> tuple[Baseline, ...]:
     """Return the baselines of a task on the rows of `like`; of `labelled`, only the training rows are used."""
     training = labelled[labelled["split"] == Split.TRAIN]
-    if task.pairs:
+    if task.score_kind is ScoreKind.DETECTION:
         answers = _constant(like)
     else:
         answers = _shares(task, training, like) if task.classes else _medians(task, training, like)

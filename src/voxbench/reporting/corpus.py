@@ -14,7 +14,7 @@ from voxbench.reporting.scored import people
 from voxbench.schema import GENDERS, ScoreKind, Split, age_group
 from voxbench.tasks import Task
 
-FACTS = ("id", "speaker", "session", "split", "gender", "age_years", "age_group", "language", "kept_seconds")
+FACTS = ("id", "speaker", "session", "split", "gender", "age_years", "age_group", "language", "kept_seconds", "attack")
 EXTRAS = ("dialect", "snr_db")
 
 
@@ -23,11 +23,12 @@ class CorpusAccount:
     """The account of a corpus, for one task.
 
     `labelled` has one row for each recording with a target: `FACTS`, `EXTRAS` and what probes know where the manifest
-    has them, and the `target`. `sizes` has one row for each split and class, or gender for a task of values or of pairs
-    (split, class, clips, speakers); `parts` says which of both. `totals` has one for each split (clips, speakers,
-    hours, and `low`, `median`, `high` of a target in numbers, indexed by split). `unlabelled` rows have no target and
-    take no part. `leakage` certifies the split, `leakage_utterance` says what the split by utterance shares, and is
-    empty where prepare made none.
+    has them, and the `target`; where recordings are detected one by one, `extra_KEY` of the corpus's own as well.
+    `sizes` has one row for each split and class, or gender for a task of values or of pairs (split, class, clips,
+    speakers); `parts` says which of both. `totals` has one for each split (clips, speakers, hours, and `low`, `median`,
+    `high` of a target in numbers, indexed by split). `unlabelled` rows have no target and take no part. `leakage`
+    certifies the split, `leakage_utterance` says what the split by utterance shares, and is empty where prepare made
+    none.
     """
 
     funnel: dict[str, Any]
@@ -56,6 +57,8 @@ def read_account(prepared: Path, task: Task) -> CorpusAccount:
     manifest = pd.read_parquet(prepared / "manifest.parquet")
     rows = manifest[task.labelled(manifest)]
     labelled, leaky = _facts(rows).assign(target=task.targets(rows)), prepared / "leakage-utterance.json"
+    if task.score_kind is ScoreKind.DETECTION and not task.pairs:
+        labelled = labelled.join(rows[[name for name in rows if name.startswith("extra_")]])
     return CorpusAccount(
         funnel=read_json(prepared / "funnel.json"),
         leakage=read_json(prepared / "leakage.json"),

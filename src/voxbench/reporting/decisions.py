@@ -26,7 +26,8 @@ from voxbench.metrics.weighted_detection import (
     weighted_false_alarm_rate,
     weighted_miss_rate,
 )
-from voxbench.reporting.pairs import SIDES, TrialBootstrap
+from voxbench.reporting.detections import DetectionBootstrap
+from voxbench.reporting.pairs import SIDES
 from voxbench.reporting.scored import Bootstrap, Scored
 from voxbench.seeding import generator
 from voxbench.tasks import Task
@@ -67,7 +68,7 @@ def applied_decision(task: Task, scored: Scored, folder: Path, manifest: Path, b
         return None
     decision = read_decision(folder)
     scores = detection_scores(task.score_kind, scored.scores)
-    measured: Measure = bound.measured if isinstance(bound, TrialBootstrap) else partial(_measured, bound=bound)
+    measured: Measure = bound.measured if isinstance(bound, DetectionBootstrap) else partial(_measured, bound=bound)
     cllrs = measured({BEFORE: weighted_cllr, LEAST: weighted_by_repetition(min_cllr)}, scores, scored)
     if decision.reason:
         return Applied(folder.name, decision, cllrs | {AFTER: Measured(AFTER, None, None, decision.reason)}, (), None)

@@ -118,13 +118,14 @@ def _decided_cells(decided: Decided, scored: ScoreRows, rate: Quantity) -> tuple
         policy_words(threshold.policy),
         decimal(threshold.value, 3),
         rate.number(threshold.p_miss),
-        _bracketed(decided.p_miss, scored),
+        measured_words(decided.p_miss, scored),
         rate.number(threshold.p_fa),
-        _bracketed(decided.p_fa, scored),
+        measured_words(decided.p_fa, scored),
     )
 
 
-def _bracketed(measured: Measured, scored: ScoreRows) -> str:
+def measured_words(measured: Measured, scored: ScoreRows) -> str:
+    """Return a value with its interval in brackets, without its unit; a dash where there is none."""
     if measured.value is None:
         return DASH
     quantity = shown(measured.name, scored)

@@ -15,6 +15,7 @@ import pandas as pd
 
 from voxbench.artifacts import read_json
 from voxbench.config import Report
+from voxbench.corpora.stored_asv_scores import read_stored
 from voxbench.metrics import METRICS, Metric, metrics_of
 from voxbench.reporting.baselines import Baseline, baselines
 from voxbench.reporting.corpus import CorpusAccount, read_account
@@ -31,14 +32,14 @@ from voxbench.reporting.finalists import (
 )
 from voxbench.reporting.groups import COLUMNS as GROUP_COLUMNS
 from voxbench.reporting.groups import group_errors
-from voxbench.reporting.pairs import TrialBootstrap, trial_probes
+from voxbench.reporting.pairs import trial_probes
 from voxbench.reporting.probes import Probe, Probes, probes
-from voxbench.reporting.published import published_figures
-from voxbench.reporting.quantities import NARROW_SPACE, count, counted
+from voxbench.reporting.published import published_as, published_figures
+from voxbench.reporting.quantities import NARROW_SPACE, count, counted, spoken
 from voxbench.reporting.scored import AUC, Bootstrap, Bounded, Scored, people
-from voxbench.reporting.trial_findings import Compared, bootstrap_of, compared_of
+from voxbench.reporting.trial_findings import Detections, bootstrap_of, detections_of, tandem_of
 from voxbench.reporting.trials import timed
-from voxbench.schema import Split
+from voxbench.schema import ScoreKind, Split
 from voxbench.tasks import Task
 
 __all__ = ["AUC", "Evidence", "Finalist", "Question", "Scored", "Sources", "Spread", "gather"]
@@ -57,8 +58,8 @@ class Evidence:
     `variant_runs` each of their runs with every metric; both are as `voxbench ablate` writes them. `trials` are the
     study's, with their time (`voxbench.reporting.trials`).
     `selected_by` is the metric of the study, `inherited` its name where the finalists are those of another task or
-    corpus. `published` are figures of others (`voxbench.reporting.published`). `compared` is what only a task of
-    pairs has; its rows are trials, and its groups stand there.
+    corpus. `published` are figures of others (`voxbench.reporting.published`). `detected` is what only detection
+    has; its rows are trials, and its groups stand there. `studied` is the task of the study.
     """
 
     name: str
@@ -79,7 +80,8 @@ class Evidence:
     study: str
     selected_by: Metric
     account: CorpusAccount
-    compared: Compared | None
+    detected: Detections | None
+    studied: Task
 
     @property
     def measured(self) -> list[Metric]:
@@ -88,12 +90,17 @@ class Evidence:
         The log loss stands for both proper scores, since a page has room for one; the Brier score is shown where it
         selects.
         """
-        if self.task.pairs:
+        if self.detects:
             return sorted(self.bound.metrics(self.task), key=lambda metric: metric.name != self.metric.name)
         unfit = {TOP_2 if len(self.task.classes) == 2 else AUC, BRIER} - {self.metric.name}
         metrics = metrics_of(self.task.score_kind, ordered=self.task.ordered)
         shown = [metric for metric in metrics if metric.name not in unfit]
         return sorted(shown, key=lambda metric: metric.name != self.metric.name)
+
+    @property
+    def detects(self) -> bool:
+        """Say whether the benchmark is one of detection, so that its rows are trials."""
+        return self.task.score_kind is ScoreKind.DETECTION
 
     @property
     def inherited(self) -> str | None:
@@ -118,16 +125,22 @@ class Evidence:
     @property
     def sample(self) -> str:
         """Return how many test rows of how many speakers there are, in words."""
-        if not self.task.pairs:
+        if not self.detects:
             return f"{counted(self.clips, 'clip')} of {counted(self.speakers, 'speaker')}"
         targets = int(np.sum(self.finalists[0].tuned.truth == 1))
-        sides = f"{count(targets)} target, {count(self.clips - targets)} nontarget"
+        nontarget, target = self.words
+        sides = f"{count(targets)} {target}, {count(self.clips - targets)} {nontarget}"
         return f"{counted(self.clips, 'trial')} ({sides}) of {counted(self.speakers, 'speaker')}"
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Return the classes as people read them."""
+        return tuple(spoken(word) for word in self.task.classes)
 
     @property
     def noun(self) -> str:
         """Return what a test row is."""
-        return "trial" if self.task.pairs else "clip"
+        return "trial" if self.detects else "clip"
 
     @property
     def over(self) -> str:
@@ -137,8 +150,9 @@ class Evidence:
     @property
     def bound(self) -> Bootstrap:
         """Return what draws the intervals."""
-        comparing = self.compared.comparing if self.task.pairs and self.compared is not None else None
-        return bootstrap_of(self.name, self.settings, self.metric, comparing)
+        if self.detects and self.detected is not None:
+            return self.detected.bound
+        return Bootstrap(self.name, self.settings, self.metric)
 
     @property
     def resamples(self) -> int:
@@ -148,8 +162,8 @@ class Evidence:
     @property
     def validated_on(self) -> int:
         """Return the number of validation rows: clips, or pairs of clips."""
-        if self.task.pairs and self.compared is not None:
-            return self.compared.validation
+        if self.task.pairs and self.detected is not None:
+            return int(self.detected.lists[Split.VALID]["trials"])
         return int(self.account.totals.loc[Split.VALID, "clips"])
 
     @property
@@ -235,12 +249,12 @@ def gather(question: Question, sources: Sources, settings: Report) -> Evidence:
     selection = read_json(existing(sources.select / "selection.json"))
     task, metric = question.task, METRICS[question.metric]
     account = read_account(sources.prepared, task)
-    bound = bootstrap_of(question.name, settings, metric, question.comparing)
+    tandem = tandem_of(task, read_stored(sources.prepared), account.labelled)
+    bound = bootstrap_of(question, settings, metric, tandem)
     finalists = tuple(read_finalist(row, question, sources, account.labelled, bound) for row in selection["finalists"])
     validated, like = best_on_validation(finalists, metric), finalists[0].tuned
     trivial = baselines(task, account.labelled, like, bound)
     decisions = _decisions(validated, sources, task, bound)
-    compared = compared_of(question, sources, finalists, decisions, bound)
     return Evidence(
         name=question.name,
         task=task,
@@ -251,22 +265,23 @@ def gather(question: Question, sources: Sources, settings: Report) -> Evidence:
         baselines=trivial,
         probes=_probes(question, account.labelled, trivial[0], bound),
         decisions=decisions,
-        groups=NO_GROUPS if task.pairs else group_errors(validated.tuned, settings, question.name),
+        groups=NO_GROUPS if question.judging else group_errors(validated.tuned, settings, question.name),
         tests=read_table(sources.repeat / "significance.csv"),
         trials=timed(read_table(sources.select / "trials.csv"), read_table(sources.seconds / "epochs.csv")),
         variants=_variants(sources.ablate, "comparison.csv"),
         variant_runs=_variants(sources.ablate, "variants.csv"),
-        published=published_figures(question.reader, account.languages, task.name),
+        published=published_figures(published_as(question.reader, account.labelled), account.languages, task.name),
         study=question.study,
         selected_by=METRICS[selection["metric"]],
         account=account,
-        compared=compared,
+        detected=detections_of(question, sources, finalists, decisions, bound),
+        studied=question.studied,
     )
 
 
 def _probes(question: Question, labelled: pd.DataFrame, chance: Baseline, bound: Bootstrap) -> Probes:
-    if question.comparing is not None and isinstance(bound, TrialBootstrap):
-        return trial_probes(question.task, labelled, question.comparing.verification.trials, chance, bound)
+    if question.judging is not None and question.judging.verification is not None:
+        return trial_probes(question.task, labelled, question.judging.verification.trials, chance, bound)
     return probes(question.task, labelled, chance.scored, chance, bound)
 
 

@@ -34,7 +34,7 @@ def summary(evidence: Evidence) -> dict[str, float]:
         numbers |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
     if name != AUC and AUC in finalist.spreads:
         numbers["auc"] = finalist.spreads[AUC].mean
-    if evidence.task.pairs:
+    if evidence.detects:
         numbers |= {each.name: finalist.spreads[each.name].mean for each in evidence.measured}
     numbers |= _decided(evidence)
     numbers["baseline"] = evidence.strongest.scored.values.get(name, math.nan)
@@ -85,7 +85,7 @@ def write_plots(evidence: Evidence, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     finalist = evidence.validated
     tables = {"curves": finalist.history.assign(epoch=finalist.history["epoch"] + 1)}
-    if evidence.task.pairs:
+    if evidence.detects:
         tables |= _trial_plots(finalist)
     else:
         tables |= _class_plots(evidence) if evidence.task.classes else _value_plots(finalist)

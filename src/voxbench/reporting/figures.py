@@ -16,6 +16,7 @@ from voxbench.metrics import confusion, reliability, roc_curve
 from voxbench.metrics.classification import CALIBRATION_BINS
 from voxbench.reporting.drawing import MUTED, Figure, legend_above
 from voxbench.reporting.evidence import AUC, Evidence, Finalist
+from voxbench.reporting.figures_attacks import attacks_figures
 from voxbench.reporting.figures_comparisons import (
     axis_words,
     forest_figure,
@@ -32,7 +33,7 @@ from voxbench.reporting.quantities import counted, quantity
 from voxbench.schema import ScoreKind
 
 # What a loss of 1 means, by what the network answers.
-LOSSES = {ScoreKind.CLASSES: "loss (nats)", ScoreKind.VALUE: "loss (variances)"}
+LOSSES = {ScoreKind.CLASSES: "loss (nats)", ScoreKind.VALUE: "loss (variances)", ScoreKind.DETECTION: "loss (nats)"}
 
 
 def figures_of(evidence: Evidence) -> dict[str, Figure]:
@@ -40,7 +41,7 @@ def figures_of(evidence: Evidence) -> dict[str, Figure]:
     make = [seeds_figure]
     if len(evidence.finalists) > 1:
         make.append(forest_figure)
-    if evidence.task.pairs:
+    if evidence.detects:
         pass
     elif evidence.task.score_kind is ScoreKind.VALUE:
         make += [estimates_figure, *([age_figure] if evidence.task.subject == "age" else [])]
@@ -49,7 +50,7 @@ def figures_of(evidence: Evidence) -> dict[str, Figure]:
     make += [groups_figure] if len(evidence.groups) else []
     make += [variants_figure] if len(evidence.variants) else []
     make += [] if evidence.inherited else [costs_figure]
-    drawn = [each(evidence) for each in make] + trial_figures(evidence)
+    drawn = [each(evidence) for each in make] + trial_figures(evidence) + attacks_figures(evidence)
     curves = trial_curves_figure if evidence.task.pairs else curves_figure
     return {figure.name: figure for figure in (*drawn, curves(evidence))}
 
@@ -75,6 +76,10 @@ def curves_figure(evidence: Evidence) -> Figure:
 def _loss_words(evidence: Evidence) -> str:
     if evidence.task.score_kind is ScoreKind.VALUE:
         return "loss, the squared error over the variance of the training rows (1: guessing their mean)"
+    if evidence.detects:
+        return (
+            "loss in nats, for validation with both classes weighing the same, in training as the settings weigh them"
+        )
     return "loss in nats"
 
 

@@ -285,15 +285,15 @@ def bayes_figure(detected: Detected, calibrated: Calibrated | None) -> Figure:
 def _bayes(detected: Detected, title: str, part: FigureBase) -> None:
     axes: Axes = part.subplots()
     priors = 1 / (1 + np.exp(-PRIOR_ODDS))
-    actual = [act_dcf(detected.points, None, prior) for prior in priors]
+    actual = np.minimum([act_dcf(detected.points, None, prior) for prior in priors], HIGHEST_COST)
     least = [min_dcf(detected.hull, None, prior) for prior in priors]
     axes.axhline(1, color=MUTED, linestyle=":", linewidth=1)
-    axes.plot(
-        PRIOR_ODDS, np.minimum(actual, HIGHEST_COST), color=NONTARGET[0], linestyle="--", label="at the Bayes threshold"
-    )
+    axes.plot(PRIOR_ODDS, actual, color=NONTARGET[0], linestyle="--", label="at the Bayes threshold")
     axes.plot(PRIOR_ODDS, least, color=TARGET[0], label="at the best threshold")
     for costs in detected.costs:
         axes.axvline(-bayes_threshold(**costs.model_dump()), color=MUTED, linewidth=0.8, zorder=0.5)
     axes.set(xlim=PRIOR_ODDS[[0, -1]], ylim=(0, HIGHEST_COST + 0.03), title=title)
-    axes.set(xlabel="prior log odds of a target, ln p/(1 \u2212 p)", ylabel="normalised cost\nlower is better")
+    target = sides(detected.scored)[1]
+    words = "a target" if target == "target" else written(target)
+    axes.set(xlabel=f"prior log odds of {words}, ln p/(1 \u2212 p)", ylabel="normalised cost\nlower is better")
     part.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=2, borderpad=0)

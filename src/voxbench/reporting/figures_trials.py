@@ -1,4 +1,4 @@
-"""The figures of a task of pairs: curves of all finalists, and the scores and costs of the one validation chose."""
+"""The figures of detection: curves of all finalists, and the scores and costs of the one validation chose."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ EER, AUC = "eer", "auc"
 
 
 def trial_figures(evidence: Evidence) -> list[Figure]:
-    """Return the figures of a task of pairs that its trials allow; none of another task."""
-    if not evidence.task.pairs or evidence.compared is None:
+    """Return the figures of detection that its trials allow; none of another task."""
+    if not evidence.detects or evidence.detected is None:
         return []
-    findings = evidence.compared.findings
+    findings = evidence.detected.findings
     figures = [det_figure(evidence), roc_figure(evidence)] if EER in evidence.validated.tuned.values else []
     figures += threshold_figures(
-        Detected(findings.scored, evidence.compared.comparing.evaluation.costs), findings.calibrated
+        Detected(findings.scored, evidence.detected.bound.evaluation.costs), findings.calibrated
     )
     large = len(findings.groups) and findings.groups["low"].notna().any()
     return figures + ([groups_figure(findings)] if large else [])
@@ -41,12 +41,14 @@ def _points(finalist: Finalist) -> OperatingPoints:
 
 def det_figure(evidence: Evidence) -> Figure:
     """Draw misses against false alarms of every fine-tuned finalist on probit axes."""
+    nontarget, target = evidence.words
     return Figure(
         name="det",
         title="Detection error trade-off (DET)",
         says=(
             f"Test trials, one fine-tuned network each: {evidence.sample}. Every threshold is a point of a line: how "
-            "many target trials it rejects, how many nontarget trials it accepts; nearer to the lower left is better. "
+            f"many {target} trials it rejects, how many {nontarget} trials it accepts; nearer to the lower left is "
+            "better. "
             "The mark on the diagonal is the equal error rate; a network that knows nothing would stand at 50 %."
         ),
         panels=(partial(_det, evidence),),
@@ -68,19 +70,21 @@ def _det(evidence: Evidence, part: FigureBase) -> None:
         place, label = np.clip(probit(levels[finalist.model]), low, high), shown.value(levels[finalist.model])
         style: dict[str, Any] = {"color": color, "linestyle": dashes, "markersize": 7, "clip_on": False, "zorder": 3}
         axes.plot(place, place, marker=marker, label=f"{finalist.model}: EER {label}", **style)
-    det_axes(axes, ("nontarget", "target"), (low, high))
+    nontarget, target = evidence.words
+    det_axes(axes, (nontarget, target), (low, high))
     legend_above(axes, columns=1)
 
 
 def roc_figure(evidence: Evidence) -> Figure:
     """Draw the receiver operating characteristic of every fine-tuned finalist."""
+    nontarget, target = evidence.words
     return Figure(
         name="roc",
         title="Receiver operating characteristic",
         says=(
-            f"Test trials, one fine-tuned network each: {evidence.sample}. The share of target trials accepted against "
-            f"that of nontarget trials accepted, over all thresholds. AUC with its {evidence.level} interval over "
-            f"{evidence.over}. The diagonal is chance."
+            f"Test trials, one fine-tuned network each: {evidence.sample}. The share of {target} trials accepted "
+            f"against that of {nontarget} trials accepted, over all thresholds. AUC with its {evidence.level} interval "
+            f"over {evidence.over}. The diagonal is chance."
         ),
         panels=(partial(_roc, evidence),),
         width=4.6,

@@ -20,10 +20,10 @@ from voxbench.tasks import Task
 
 
 @dataclass(frozen=True)
-class Comparing:
-    """How recordings are compared, and at what operating points that is judged."""
+class Judging:
+    """How detection is judged: at what operating points, and, of pairs alone, how recordings are compared."""
 
-    verification: Verification
+    verification: Verification | None
     evaluation: Evaluation
 
 
@@ -31,7 +31,7 @@ class Comparing:
 class Question:
     """What a benchmark asks: its task, the reader of its corpus, its metric, its study, and the seeds.
 
-    `comparing` says how a task of pairs compares recordings; None for other tasks.
+    `judging` says how detection is judged; None for other tasks. `studied` is the task of the study.
     """
 
     name: str
@@ -40,7 +40,8 @@ class Question:
     metric: str
     study: str
     seeds: tuple[int, ...]
-    comparing: Comparing | None
+    studied: Task
+    judging: Judging | None
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ import pandas as pd
 
 from voxbench.config import Report
 from voxbench.evaluation.group_columns import group_labels
+from voxbench.evaluation.row_columns import numbers_of
 from voxbench.metrics import UndefinedError
 from voxbench.metrics.groups import UNKNOWN, by_group, gap, gap_of_means, worst_group
 from voxbench.metrics.trial_bootstrap import Resampling
 from voxbench.reporting.scored import Scored
-from voxbench.schema import AGE_GROUPS, InputError
+from voxbench.schema import AGE_GROUPS
 from voxbench.seeding import derive_seed
 
 ATTRIBUTES = ("gender", "age_group", "language", "dialect")
@@ -48,15 +49,8 @@ def group_errors(scored: Scored, settings: Report, benchmark: str) -> pd.DataFra
 
 
 def _binned(column: pd.Series, settings: Report) -> pd.Series:
-    """Return the bin of each row's number; words that are no numbers are refused."""
-    try:
-        numbers = pd.to_numeric(column)
-    except ValueError as error:
-        raise InputError(
-            f"the column {column.name!r} has bins in report.bins, but is no column of numbers: {error}; take it out of "
-            "report.bins"
-        ) from error
-    return group_labels(numbers, settings.bins)
+    """Return the bin of each row's number."""
+    return group_labels(numbers_of(column), settings.bins)
 
 
 def _table(scored: Scored, labels: pd.DataFrame, settings: Report, benchmark: str) -> pd.DataFrame:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
 
 import pandas as pd
 
@@ -23,9 +25,15 @@ from voxbench.reporting.tables_costs import costs_table
 from voxbench.reporting.tables_counts import counts_table
 from voxbench.reporting.tables_data import excluded_table, funnel_rows, leakage_words, splits_table
 from voxbench.reporting.tables_decisions import decision_tables
-from voxbench.reporting.tables_lists import crossed_lists_table, identities_table
-from voxbench.reporting.tables_overview import cross_table, overview_table
+from voxbench.reporting.tables_lists import crossed_lists_table, identities_table, read_identities, read_lists
+from voxbench.reporting.tables_overview import cross_table, overview_table, read_matrix
 from voxbench.reporting.tables_results import leaky_variants, results_table
+from voxbench.reporting.tables_spoofing import (
+    read_spoofing,
+    read_spoofing_groups,
+    spoofing_groups_table,
+    spoofing_table,
+)
 from voxbench.reporting.tables_variants import variants_table
 from voxbench.reporting.tables_voices import classes_table, groups_table
 from voxbench.reporting.templates import Drawn, drawn, template
@@ -48,8 +56,8 @@ class Tile:
 class Chapter:
     """What the template shows of one benchmark; a table without rows is left out.
 
-    `pairs` are the tables that only a task of pairs has: `metrics`, `groups` and `gaps` of its trials, and their
-    `lists`.
+    `detection` are the tables that only detection has: `metrics`, `groups` and `gaps` of its trials, and, of pairs,
+    their `lists`.
     """
 
     name: str
@@ -74,7 +82,7 @@ class Chapter:
     clean: bool
     licence: str
     drawn: dict[str, Drawn]
-    pairs: dict[str, Table]
+    detection: dict[str, Table]
 
     def figures(self, part: str) -> list[Drawn]:
         """Return the figures of a part of the chapter, in order; those of one panel first."""
@@ -92,11 +100,23 @@ class Crossing:
 
 @dataclass(frozen=True, eq=False)
 class Crossed:
-    """What the cross stage wrote: its matrix of labels, its measures of lists of trials, and of who speaks."""
+    """What the cross stage wrote: its matrix of labels, its measures of lists of trials, of who speaks, of spoofing."""
 
     matrix: pd.DataFrame
     lists: pd.DataFrame
     identities: pd.DataFrame
+    spoofing: pd.DataFrame
+    spoofing_groups: pd.DataFrame
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read what the cross stage left in `folder`; tables without rows of what it did not write."""
+        lists, spoofing = read_lists(folder), read_spoofing(folder)
+        return cls(read_matrix(folder), lists, read_identities(folder), spoofing, read_spoofing_groups(folder))
+
+    def __bool__(self) -> bool:
+        """Say whether there is anything to show."""
+        return any(len(table) for table in (self.matrix, self.lists, self.spoofing))
 
 
 def render(benchmarks: Sequence[Evidence], crossed: Crossed) -> str:
@@ -105,7 +125,8 @@ def render(benchmarks: Sequence[Evidence], crossed: Crossed) -> str:
     return template("page.html.j2").render(
         chapters=[chapter(evidence, with_trials=evidence.name in shown) for evidence in benchmarks],
         overview=overview_table(benchmarks) if len(benchmarks) > 1 else None,
-        crossing=crossing(crossed, benchmarks[0].level) if len(crossed.matrix) or len(crossed.lists) else None,
+        crossing=crossing(crossed, benchmarks[0].level) if crossed else None,
+        spoofs=any(evidence.detects and not evidence.task.pairs for evidence in benchmarks),
         version=__version__,
     )
 
@@ -125,6 +146,8 @@ def crossing(crossed: Crossed, level: str) -> Crossing:
         cross_table(crossed.matrix, level),
         crossed_lists_table(crossed.lists, level),
         identities_table(crossed.identities, level),
+        spoofing_table(crossed.spoofing, level),
+        spoofing_groups_table(crossed.spoofing_groups, level),
     )
     return Crossing(tuple(table for table in tables if table.rows), figures)
 
@@ -155,24 +178,26 @@ def chapter(evidence: Evidence, *, with_trials: bool) -> Chapter:
         leakage_utterance=leakage_words(utterance) if utterance and leaky_variants(evidence) else "",
         clean=account.leakage["clean"],
         licence=visible(account.funnel["licence"]),
-        pairs=_pairs(evidence),
+        detection=_detection(evidence),
         drawn={name: drawn(evidence.name, figure) for name, figure in figures_of(evidence).items()},
     )
 
 
-def _pairs(evidence: Evidence) -> dict[str, Table]:
-    compared = evidence.compared
-    return {} if compared is None else trial_tables(compared) | {"lists": lists_table(compared)}
+def _detection(evidence: Evidence) -> dict[str, Table]:
+    detected = evidence.detected
+    if detected is None:
+        return {}
+    return trial_tables(detected) | ({"lists": lists_table(detected)} if detected.lists else {})
 
 
 def _facts(evidence: Evidence) -> list[str]:
     task = evidence.task
     inherited = [f"finalists inherited from {evidence.inherited}"] if evidence.inherited else []
     return [
-        f"{task.name.replace('_', ' ')}: {' / '.join(task.classes)}"
+        f"{task.name.replace('_', ' ')}: {' / '.join(evidence.words)}"
         if task.classes
         else f"{task.subject} in {task.unit}",
-        f"test {'trials' if task.pairs else 'rows'}: {evidence.sample}",
+        f"test {'trials' if evidence.detects else 'rows'}: {evidence.sample}",
         counted(len(evidence.finalists), "finalist"),
         evidence.repeats,
         *inherited,

@@ -36,7 +36,8 @@ class Scored:
     """The test rows of one system.
 
     `truth` (N,) holds classes or values, `scores` probabilities (N, C) or values (N,), and `rows` N rows of what is
-    known of the speakers. `values` are metrics by name, `undefined` the reasons of those that have no value.
+    known of the speakers. `values` are metrics by name, `undefined` the reasons of those that have no value. `aside`
+    says that the system is no network, but a baseline or a probe, which many rows are alike to.
     """
 
     truth: np.ndarray
@@ -44,6 +45,7 @@ class Scored:
     rows: pd.DataFrame
     values: dict[str, float]
     undefined: dict[str, str]
+    aside: bool = False
 
     @property
     def speakers(self) -> np.ndarray:
@@ -83,14 +85,19 @@ def read_scored(task: Task, path: Path, labelled: pd.DataFrame) -> Scored:
     """
     table = pd.read_parquet(path)
     table = table[table["split"] == Split.TEST]
+    rows = known_rows(table, labelled, f"{path.parent.name}/{path.name}")
+    return score(task, table["truth"].to_numpy(), score_values(task, table), rows)
+
+
+def known_rows(table: pd.DataFrame, labelled: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return what `labelled` knows of the recordings of a score table, which is called by `name`, in its order."""
     known = labelled.set_index("id")
     if len(lost := table.loc[~table["id"].isin(known.index), "id"]):
         raise InputError(
-            f"{path.parent.name}/{path.name} scores {len(lost)} recordings that the manifest does not hold, "
-            f"{lost.iloc[0]!r} among them: run `dvc repro` to finish the stages before the report"
+            f"{name} scores {len(lost)} recordings that the manifest does not hold, {lost.iloc[0]!r} among them: run "
+            "`dvc repro` to finish the stages before the report"
         )
-    rows = known.loc[table["id"]].reset_index()
-    return score(task, table["truth"].to_numpy(), score_values(task, table), rows)
+    return known.loc[table["id"]].reset_index()
 
 
 @dataclass(frozen=True)

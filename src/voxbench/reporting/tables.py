@@ -75,7 +75,7 @@ def trials_table(evidence: Evidence) -> Table:
         for trial in evidence.trials.sort_values(order, ascending=ascending, kind="stable").to_dict("records")
     ]
     heard = f"; {evidence.validation} of {counted(int(valid.speakers), 'speaker')}"
-    if shown.unit == "%" and not evidence.task.pairs:
+    if shown.unit == "%" and not evidence.detects:
         heard += f", so one clip is {quantity('accuracy', clips).value(1 / clips)}"
     whole = "on the task and corpus of that study" if evidence.inherited else ""
     return Table(
@@ -99,8 +99,12 @@ def trials_table(evidence: Evidence) -> Table:
 
 
 def loss_unit(evidence: Evidence) -> str:
-    """Return the unit of the loss that selected: nats of classes, variances of training targets, bits of trials."""
-    return LOSS_UNITS[evidence.selected_by.kind]
+    """Return the unit of the loss that selected: nats of classes, variances of training targets, bits of pairs.
+
+    Recordings that are detected one by one are learnt by a logistic loss, of logits or of margins, in nats.
+    """
+    studied = evidence.studied
+    return "nats" if studied.score_kind is ScoreKind.DETECTION and not studied.pairs else LOSS_UNITS[studied.score_kind]
 
 
 def _trial_cells(trial: dict[str, float], settings: list[str], column: str, shown: Quantity) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from voxbench.reporting.corpus import CorpusAccount
-from voxbench.reporting.quantities import count, counted, decimal, visible
+from voxbench.reporting.quantities import count, counted, decimal, spoken, visible
 from voxbench.reporting.table import Row, Table
 
 LISTED = 20
@@ -28,7 +28,7 @@ def splits_table(account: CorpusAccount, unit: str) -> Table:
     return Table(
         title="Splits",
         says=f"Clips / speakers of each {account.parts}; hours before cleaning.",
-        columns=("split", *classes, "clips", "speakers", *spans, "hours"),
+        columns=("split", *map(spoken, classes), "clips", "speakers", *spans, "hours"),
         words=1,
         rows=tuple(rows),
         notes=(f"{counted(account.unlabelled, 'clip')} without a label take no part.",) if account.unlabelled else (),

@@ -6,7 +6,7 @@ from voxbench.evaluation.records import Decided, Measured
 from voxbench.reporting.decisions import AFTER, BEFORE, LEAST, Applied
 from voxbench.reporting.evaluation_tables import policy_words
 from voxbench.reporting.evidence import Evidence
-from voxbench.reporting.quantities import DASH, Quantity, count, counted, decimal, quantity
+from voxbench.reporting.quantities import DASH, Quantity, count, counted, decimal, quantity, spoken
 from voxbench.reporting.table import Row, Table
 
 SERVED = "the served model applies"
@@ -24,7 +24,7 @@ def decision_tables(evidence: Evidence) -> tuple[Table, ...]:
 
 
 def _calibration_table(evidence: Evidence, applied: Applied) -> Table:
-    decision, (_, positive) = applied.decision, applied.decision.classes
+    decision, (_, positive) = applied.decision, map(spoken, applied.decision.classes)
     shown = quantity("cllr", evidence.clips)
     measured = {STEPS[name]: applied.cllrs[name] for name in STEPS}
     return Table(
@@ -32,7 +32,7 @@ def _calibration_table(evidence: Evidence, applied: Applied) -> Table:
         says=(
             f"Cllr of {applied.model}, the fine-tuned network that is best on validation; {evidence.sample}, with the "
             f"{evidence.level} interval over {evidence.over} ({count(evidence.resamples)} resamples). Before: "
-            f"{'the scores' if evidence.task.pairs else f'the log odds of {positive}'} as they are. After: mapped to "
+            f"{'the scores' if evidence.detects else f'the log odds of {positive}'} as they are. After: mapped to "
             "log-likelihood ratios by the stored "
             f"{decision.settings.calibration.map} map, fitted on "
             f"{counted(decision.rows, f'validation {evidence.noun}')} of "
@@ -47,7 +47,7 @@ def _calibration_table(evidence: Evidence, applied: Applied) -> Table:
 
 
 def _policies_table(evidence: Evidence, applied: Applied) -> Table:
-    settings, (negative, positive) = applied.decision.settings, applied.decision.classes
+    settings, (negative, positive) = applied.decision.settings, map(spoken, applied.decision.classes)
     shown = quantity("accuracy", evidence.clips)
     found = {each.name: _rates(each, shown) for each in applied.decided}
     rows = [

@@ -12,7 +12,7 @@ from voxbench.metrics.operating_points import operating_points
 from voxbench.reporting.baselines import Baseline
 from voxbench.reporting.evidence import Evidence, Finalist, Spread
 from voxbench.reporting.probes import Probe
-from voxbench.reporting.quantities import DASH, Quantity, count, counted, quantity
+from voxbench.reporting.quantities import DASH, Quantity, count, counted, quantity, visible
 from voxbench.reporting.scored import Bounded
 from voxbench.reporting.table import Row, Table
 from voxbench.reporting.tables_data import shared_words
@@ -69,20 +69,42 @@ def _probe_words(evidence: Evidence) -> str:
 
 
 def trial_notes(evidence: Evidence) -> list[str]:
-    """Say of trials what probes know, and what Cllr is worth before calibration."""
-    if not evidence.task.pairs:
+    """Say of trials what probes know, what Cllr is worth before calibration, and behind what a t-DCF stands."""
+    if not evidence.detects:
         return []
     doubts: dict[str, list[str]] = {}
     for finalist in evidence.ranked:
         if doubt := llr_doubt(operating_points(finalist.tuned.scores, finalist.tuned.truth)):
             doubts.setdefault(doubt.partition(":")[0].partition(" (")[0], []).append(finalist.model)
     notes = [f"Cllr of {', '.join(models)}: {doubt}; calibrated below." for doubt, models in doubts.items()]
-    if evidence.probes.found:
+    notes += _tandem_notes(evidence) + _tied_notes(evidence)
+    if evidence.probes.found and evidence.task.pairs:
         notes.append(
             "A probe knows of a trial by how much its two recordings differ in each number, and is fitted to trials of "
             "training recordings that are drawn by the benchmark's rule."
         )
     return notes
+
+
+def _tied_notes(evidence: Evidence) -> list[str]:
+    if "eer_asvspoof" not in evidence.baselines[0].scored.values or evidence.task.pairs:
+        return []
+    return [
+        "EER (ASVspoof) of baselines and probes is their EER: the rule of ASVspoof rejects the bona fide among equal "
+        "scores first, which would put what gives all trials one score at 100 %."
+    ]
+
+
+def _tandem_notes(evidence: Evidence) -> list[str]:
+    if evidence.detected is None or evidence.detected.asv is None:
+        return []
+    asv = evidence.detected.asv
+    return [
+        "min t-DCF: the least normalised cost of this countermeasure behind a speaker verifier, in the version of 2018 "
+        f"(legacy) and of 2020 (revised), whose scores of the same trials are {visible(asv.file)}"
+        f"{f' ({asv.asv_set.name})' if asv.asv_set.name else ''}, sha256 {asv.asv_set.sha256}. The verifier's own "
+        "uncertainty is in no interval."
+    ]
 
 
 def _references(evidence: Evidence) -> list[Baseline | Probe]:
@@ -111,7 +133,9 @@ def _leaky_cells(evidence: Evidence, shown: list[Quantity]) -> Iterator[tuple[st
     for variant in leaky_variants(evidence):
         own = evidence.variant_runs[evidence.variant_runs["variant"] == variant]
         for model, runs in own.groupby("model", sort=False):
-            cells = [_runs(each, runs[metric.name]) for each, metric in zip(shown, evidence.measured, strict=True)]
+            # A t-DCF, which needs a verifier of the same rows, is not among what stages measure.
+            columns = [runs.get(metric.name) for metric in evidence.measured]
+            cells = [DASH if own is None else _runs(each, own) for each, own in zip(shown, columns, strict=True)]
             yield (f"{model}, {variant}", LEAKY, DASH, *cells, DASH)
 
 
@@ -123,11 +147,15 @@ def _published_cells(evidence: Evidence, shown: list[Quantity]) -> Iterator[tupl
     for system, figures in evidence.published.groupby("system", sort=False):
         cells = []
         for each, metric in zip(shown, evidence.measured, strict=True):
-            exact = replace(each, decimals=2)
             own = figures[figures["metric"] == metric.name]
-            said = [f"{exact.number(row.value)} {row.who}".strip() for row in own.itertuples()]
+            said = [f"{_exact(each, row.value).number(row.value)} {row.who}".strip() for row in own.itertuples()]
             cells.append(", ".join(said) or DASH)
         yield (str(system), PUBLISHED, DASH, *cells, DASH)
+
+
+def _exact(shown: Quantity, value: float) -> Quantity:
+    """Return how a figure of others is written: with two digits, or as many as it has and ours have."""
+    return replace(shown, decimals=max(2, min(shown.decimals, len(str(value).partition(".")[2]))))
 
 
 def _spread(shown: Quantity, spread: Spread) -> str:

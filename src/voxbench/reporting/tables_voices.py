@@ -9,14 +9,15 @@ from voxbench.reporting.evidence import Evidence
 from voxbench.reporting.groups import extremes
 from voxbench.reporting.quantities import DASH, Quantity, count, p_equation, quantity
 from voxbench.reporting.table import Row, Table
+from voxbench.schema import ScoreKind
 
 
 def classes_table(evidence: Evidence) -> Table:
-    """Tabulate precision, recall and F1 of each class; without rows for a task of values or of pairs."""
+    """Tabulate precision, recall and F1 of each class; without rows for values and for detection."""
     finalist, classes = evidence.validated, evidence.task.classes
     shown = quantity("accuracy", evidence.clips)
     rows = []
-    if classes and not evidence.task.pairs:
+    if evidence.task.score_kind is ScoreKind.CLASSES:
         table = per_class(finalist.tuned.truth, finalist.tuned.predicted, len(classes))
         for number, word in enumerate(classes):
             ratios = (column[number] for column in (table.precision, table.recall, table.f1))

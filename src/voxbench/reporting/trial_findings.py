@@ -6,72 +6,109 @@ with the network in place of a calibration of its own.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from voxbench.artifacts import read_json
 from voxbench.config import Report, TrialRule, Verification
+from voxbench.corpora.stored_asv_scores import StoredAsv, read_stored
 from voxbench.evaluation.files import file_sha256
 from voxbench.evaluation.grouping import grouped
+from voxbench.evaluation.intervals import plan_of, trials_with_speakers
+from voxbench.evaluation.label_words import ANTI_SPOOFING, SPEAKER_VERIFICATION
 from voxbench.evaluation.records import Calibrated, Findings, Origin, ScoreRows
+from voxbench.evaluation.row_columns import ATTACK, row_columns
 from voxbench.evaluation.settings import Settings
-from voxbench.evaluation.trial_metrics import llr_doubt, measure_trials, trial_metrics
+from voxbench.evaluation.tandem import asv_of_table, tandem_metrics
+from voxbench.evaluation.trial_metrics import TrialMetric, llr_doubt, measure_trials, trial_metrics
 from voxbench.features.trial_lists import DRAWN, LISTS
 from voxbench.metrics import Metric
 from voxbench.metrics.operating_points import operating_points
 from voxbench.reporting.decisions import Applied
-from voxbench.reporting.evaluation_tables import gaps_table, groups_table, metrics_table
-from voxbench.reporting.finalists import Comparing, Finalist, Question, Sources, best_on_validation, existing
-from voxbench.reporting.pairs import SESSION, SEX, TrialBootstrap, both_sides, listed_alike, score_rows
+from voxbench.reporting.detections import DetectionBootstrap, score_rows
+from voxbench.reporting.evaluation_tables import gaps_table, groups_table, measured_words, metrics_table
+from voxbench.reporting.finalists import Finalist, Question, Sources, best_on_validation, existing
+from voxbench.reporting.groups import NUMBERS
+from voxbench.reporting.pairs import SIDES, listed_alike
 from voxbench.reporting.quantities import DASH, count, counted, visible
-from voxbench.reporting.scored import Bootstrap
+from voxbench.reporting.scored import Bootstrap, Scored
+from voxbench.reporting.scored_words import size, speakers
 from voxbench.reporting.table import Row, Table
 from voxbench.schema import Split
+from voxbench.tasks import Task
 
-TASK = "speaker_verification"
+TASKS = {"verification": SPEAKER_VERIFICATION, "anti_spoofing": ANTI_SPOOFING}
+# Whether any silence was removed, the corpus's settings say.
+CALLED = NUMBERS | {"kept_seconds": "duration used"}
 CLEANED = {True: "cleaned", False: "original", None: DASH}
+WHOLE = "the test split"
+DIVIDED = "The rows of an attack are its spoofs and all bona fide trials, whose misses are the same for every attack."
 
 
 @dataclass(frozen=True)
-class Compared:
-    """What only a task of pairs has: the lists of trials by split, the settings, and what is found of the test trials.
+class Detections:
+    """What only detection has: what draws its intervals, and what is found of the test trials.
 
-    `lists` are as `voxbench.features.trial_lists.TrialList.account` writes them; `findings` are of `model`, the
-    network that is best on validation.
+    `findings` are of `model`, the network that is best on validation; `ungrouped` says which columns make no groups.
+    Of a task of pairs, `lists` are the lists of trials by split, as `voxbench.features.trial_lists.TrialList.account`
+    writes them, and `verification` says how recordings are compared. `asv` are the scores of a speaker verifier that
+    lie beside the corpus, if any.
     """
 
     model: str
-    lists: Mapping[str, Mapping[str, Any]]
-    comparing: Comparing
+    bound: DetectionBootstrap
     findings: Findings
-
-    @property
-    def validation(self) -> int:
-        """Return the number of validation trials."""
-        return int(self.lists[Split.VALID]["trials"])
-
-
-def bootstrap_of(name: str, settings: Report, metric: Metric, comparing: Comparing | None) -> Bootstrap:
-    """Return what draws the intervals of benchmark `name`, of trials where recordings are compared."""
-    if comparing is None:
-        return Bootstrap(name, settings, metric)
-    return TrialBootstrap(name, settings, metric, comparing.evaluation)
+    ungrouped: tuple[str, ...]
+    lists: Mapping[str, Mapping[str, Any]]
+    verification: Verification | None
+    asv: StoredAsv | None
 
 
-def compared_of(
+def bootstrap_of(question: Question, settings: Report, metric: Metric, tandem: tuple[TrialMetric, ...]) -> Bootstrap:
+    """Return what draws the intervals of a benchmark; `tandem` are costs behind a speaker verifier."""
+    if question.judging is None:
+        return Bootstrap(question.name, settings, metric)
+    return DetectionBootstrap(question.name, settings, metric, question.task, question.judging.evaluation, tandem)
+
+
+def tandem_of(task: Task, asv: StoredAsv | None, labelled: pd.DataFrame) -> tuple[TrialMetric, ...]:
+    """Return the t-DCF behind a stored verifier; none without one, or for another task.
+
+    `labelled` has a row for each recording. Scores of another set than its test rows raise InputError.
+    """
+    if asv is None or TASKS.get(task.name) != ANTI_SPOOFING:
+        return ()
+    rows = labelled[labelled["split"] == Split.TEST].reset_index(drop=True)
+    truth_N, zeros_N = rows["target"].to_numpy(), np.zeros(len(rows))
+    listed = Origin(WHOLE, "", None, WHOLE, "", None)
+    scored = score_rows(task, Scored(truth_N, zeros_N, rows, {}, {}), zeros_N, listed)
+    verifier = asv_of_table(asv.table, asv.asv_set.sha256)
+    return tuple(tandem_metrics(replace(verifier, asv_set=asv.asv_set), scored))
+
+
+def detections_of(
     question: Question, sources: Sources, finalists: Sequence[Finalist], applied: Applied | None, bound: Bootstrap
-) -> Compared | None:
-    """Return what only a task of pairs has; None for another one."""
-    if question.comparing is None or applied is None or not isinstance(bound, TrialBootstrap):
+) -> Detections | None:
+    """Return what only detection has; None for another task."""
+    if question.judging is None or applied is None or not isinstance(bound, DetectionBootstrap):
         return None
-    validated = best_on_validation(finalists, bound.metric)
-    tested = [sources.models / each.model for each in finalists]
-    tested += [sources.repeat / f"{each.model}-seed{seed}" for each in finalists for seed in question.seeds]
-    lists = read_lists(sources.models, validated, tested)
-    findings = trial_findings(validated, sources.models / validated.model, lists[Split.TEST], applied, bound)
-    return Compared(validated.model, lists, question.comparing, findings)
+    validated, lists = best_on_validation(finalists, bound.metric), {}
+    if question.task.pairs:
+        tested = [sources.models / each.model for each in finalists]
+        tested += [sources.repeat / f"{each.model}-seed{seed}" for each in finalists for seed in question.seeds]
+        lists = read_lists(sources.models, validated, tested)
+    origin = _origin(validated, sources.models / validated.model, lists.get(Split.TEST))
+    scored = score_rows(question.task, validated.tuned, validated.tuned.scores, origin)
+    frame = (scored.rows, ()) if question.task.pairs else row_columns(scored.rows, bound.settings.bins)
+    findings, ungrouped = trial_findings(replace(scored, rows=frame[0]), applied, bound), frame[1]
+    asv = read_stored(sources.prepared) if bound.tandem else None
+    return Detections(validated.model, bound, findings, ungrouped, lists, question.judging.verification, asv)
 
 
 def read_lists(models: Path, validated: Finalist, tested: list[Path]) -> dict[str, dict[str, Any]]:
@@ -84,30 +121,43 @@ def read_lists(models: Path, validated: Finalist, tested: list[Path]) -> dict[st
     return lists
 
 
-def trial_findings(
-    validated: Finalist, folder: Path, listed: Mapping[str, Any], applied: Applied, bound: TrialBootstrap
-) -> Findings:
-    """Return what is found of the test trials of the network in `folder`, which are those of the list `listed`."""
-    sha256, scores = file_sha256(existing(folder / "scores.parquet")), validated.tuned.scores
+def _origin(validated: Finalist, folder: Path, listed: Mapping[str, Any] | None) -> Origin:
+    """Return where the test trials of the network in `folder` come from; without a list they are the test split."""
+    sha256 = file_sha256(existing(folder / "scores.parquet"))
+    if listed is None:
+        ids = zip(validated.tuned.truth.tolist(), validated.tuned.rows["id"], strict=True)
+        lines = "".join(f"{truth} {name}\n" for truth, name in ids)
+        listed = {"list": WHOLE, "sha256": hashlib.sha256(lines.encode()).hexdigest(), "is_cleaned": None}
     about = (str(listed["list"]), str(listed["sha256"]), listed["is_cleaned"])
-    scored = score_rows(validated.tuned, scores, Origin(f"{folder.name}/scores.parquet", sha256, None, *about))
-    plan, points = bound.plan(validated.tuned), operating_points(*scored.columns)
-    metrics = trial_metrics(bound.evaluation.costs, is_anti_spoofing=False)
-    trials = None if plan.why_none else both_sides(validated.tuned, scores)
+    return Origin(f"{folder.name}/scores.parquet", sha256, None, *about)
+
+
+def trial_findings(scored: ScoreRows, applied: Applied, bound: DetectionBootstrap) -> Findings:
+    """Return what is found of test trials, whose `rows` say of which groups they are."""
+    plan, points = plan_of(scored, bound.settings, bound.evaluation), operating_points(*scored.columns)
+    first, *others = trial_metrics(bound.evaluation.costs, is_anti_spoofing=bound.is_anti_spoofing)
+    trials = None if plan.why_none else trials_with_speakers(scored)
     calibrated = _calibrated(scored, applied)
-    names = tuple(name for name in (SEX, SESSION) if name in scored.rows)
+    names = tuple(str(name) for name in scored.rows if name not in SIDES)
     # Without any, all usual columns would make groups.
-    settings = Settings(bound.settings, bound.evaluation, applied.decision.settings, names, TASK)
-    tables = grouped(scored if names else replace(scored, rows=scored.rows[[]]), calibrated, settings, plan)
+    grouping = scored if names else replace(scored, rows=scored.rows[[]])
+    task = TASKS.get(bound.task.name)
+    settings = Settings(bound.settings, bound.evaluation, applied.decision.settings, names, task)
+    tables = grouped(grouping, calibrated, settings, plan)
     return Findings(
         scored=scored,
-        measured=measure_trials(metrics, points, trials, plan, llr_doubt(points)),
+        measured=measure_trials([first, *bound.tandem, *others], points, trials, plan, llr_doubt(points)),
         resampled=plan.described,
-        groups=tables.groups,
-        worst=tables.worst,
-        gaps=tables.gaps,
+        groups=_called(tables.groups),
+        worst=_called(tables.worst),
+        gaps=_called(tables.gaps),
         calibrated=calibrated,
     )
+
+
+def _called(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of groups whose columns of numbers are called by what they are."""
+    return table.assign(by=table["by"].replace(CALLED))
 
 
 def _calibrated(scored: ScoreRows, applied: Applied) -> Calibrated | None:
@@ -118,18 +168,33 @@ def _calibrated(scored: ScoreRows, applied: Applied) -> Calibrated | None:
     return Calibrated(applied.decision.calibration, scored.origin, ratios, (), applied.decided)
 
 
-def trial_tables(compared: Compared) -> dict[str, Table]:
+def trial_tables(detected: Detections) -> dict[str, Table]:
     """Return the tables of one network's test trials that have rows: every metric, groups of trials, and their gaps."""
-    found, model = compared.findings, compared.model
+    found, model = detected.findings, detected.model
+    groups, title = groups_table(found), "Is it equally good for everybody?"
+    groups = replace(groups, title=title, notes=(*groups.notes, *detected.ungrouped))
+    if ATTACK in set(found.groups["by"]):
+        title, rows = "Is it equally good against every attack?", (_pooled(found), *groups.rows)
+        groups = replace(groups, title=title, rows=rows, notes=(DIVIDED, *groups.notes))
     tables = {
         "metrics": replace(metrics_table(found), title=f"All metrics of the test trials: {model}"),
-        "groups": replace(groups_table(found), title="Is it equally good for everybody?"),
+        "groups": groups,
         "gaps": gaps_table(found),
     }
     return {name: table for name, table in tables.items() if table.rows}
 
 
-def lists_table(compared: Compared) -> Table:
+def _pooled(found: Findings) -> Row:
+    """Return the row of all trials, in the columns of the table of groups."""
+    known = {each.name: each for each in found.measured}
+    for each in found.calibrated.decided if found.calibrated else ():
+        rates = {f"p_miss({each.name})": each.p_miss, f"p_fa({each.name})": each.p_fa}
+        known |= {name: replace(rate, name=name) for name, rate in rates.items()}
+    cells = [measured_words(known[name], found.scored) for name in dict.fromkeys(found.groups["metric"])]
+    return Row(("all", "pooled", count(size(found.scored)), count(speakers(found.scored)), *cells), False)
+
+
+def lists_table(detected: Detections) -> Table:
     """Tabulate the lists of trials that the networks were judged by, each with its hash, and how trials are scored."""
     rows = [
         Row(
@@ -142,10 +207,11 @@ def lists_table(compared: Compared) -> Table:
             ),
             False,
         )
-        for split, each in compared.lists.items()
+        for split, each in detected.lists.items()
     ]
-    verification = compared.comparing.verification
-    drawn = any(each["list"] == DRAWN for each in compared.lists.values())
+    verification = detected.verification
+    assert verification is not None, "lists of trials are of a task that compares recordings"
+    drawn = any(each["list"] == DRAWN for each in detected.lists.values())
     return Table(
         title="The trials",
         says=(

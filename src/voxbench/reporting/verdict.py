@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from voxbench.reporting.attacks import attack_words
 from voxbench.reporting.evidence import Evidence, Finalist
 from voxbench.reporting.groups import extremes
 from voxbench.reporting.quantities import DASH, MINUS, count, counted, p_equation, quantity
@@ -161,6 +162,7 @@ def _beyond(evidence: Evidence, best: Finalist) -> tuple[str, ...]:
             f"{low} to {high} ({evidence.level})."
         )
     sentences += [_against_baseline(evidence), *against_probes(evidence), *_between_groups(evidence)]
+    sentences += attack_words(evidence)
     if len(evidence.finalists) > 1:
         chosen = "the same one" if evidence.validated is best else evidence.validated.model
         sentences.append(f"By validation alone, which never sees a test row, one would have chosen {chosen}.")

@@ -11,10 +11,9 @@ import shutil
 from voxbench.artifacts import write_json, write_text
 from voxbench.reporting.evidence import Evidence, Question, Sources, gather
 from voxbench.reporting.exports import summary, write_cross_figures, write_figures, write_plots
-from voxbench.reporting.finalists import Comparing
+from voxbench.reporting.finalists import Judging
 from voxbench.reporting.page import Crossed, render
-from voxbench.reporting.tables_lists import read_identities, read_lists
-from voxbench.reporting.tables_overview import read_matrix
+from voxbench.schema import ScoreKind
 from voxbench.stages.workspace import Workspace
 from voxbench.tasks import tasks
 
@@ -23,17 +22,15 @@ def report(workspace: Workspace) -> None:
     """Write the report of every benchmark of `params.yaml`; all of them must be finished."""
     folder = workspace.reports
     benchmarks = [gather_benchmark(workspace, name) for name in workspace.params.benchmarks]
-    crossed = workspace.results("cross", "")
-    matrix = read_matrix(crossed)
+    crossed = Crossed.read(workspace.results("cross", ""))
     for part in (folder / "figures", folder / "plots"):
         shutil.rmtree(part, ignore_errors=True)
     for evidence in benchmarks:
         write_figures(evidence, folder / "figures")
         write_plots(evidence, folder / "plots" / evidence.name)
-    write_cross_figures(matrix, folder / "figures")
+    write_cross_figures(crossed.matrix, folder / "figures")
     write_json(folder / "metrics.json", {evidence.name: summary(evidence) for evidence in benchmarks})
-    tables = Crossed(matrix, read_lists(crossed), read_identities(crossed))
-    write_text(folder / "index.html", render(benchmarks, tables))
+    write_text(folder / "index.html", render(benchmarks, crossed))
     print(f"report on {', '.join(workspace.params.benchmarks)}: {folder / 'index.html'}")
 
 
@@ -42,15 +39,18 @@ def gather_benchmark(workspace: Workspace, name: str) -> Evidence:
     params = workspace.params
     row = params.benchmark(name)
     learning = params.learning(name)
-    comparing = Comparing(learning.verification, params.evaluation) if tasks[row.task].pairs else None
+    task, judging = tasks[row.task], None
+    if task.score_kind is ScoreKind.DETECTION:
+        judging = Judging(learning.verification if task.pairs else None, params.evaluation)
     question = Question(
         name=name,
-        task=tasks[row.task],
+        task=task,
         reader=params.corpus(row.corpus).reader,
         metric=row.metric,
         study=row.select_from,
         seeds=learning.repeat.seeds,
-        comparing=comparing,
+        studied=tasks[params.study(row.select_from).task],
+        judging=judging,
     )
     sources = Sources(
         prepared=workspace.prepared(row.corpus),
