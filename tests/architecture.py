@@ -16,7 +16,7 @@ FLOORS = (
     ("", "schema"),
     ("artifacts", "progress", "registry", "seeding"),
     ("config", "archives", "downloads", "options"),
-    ("audio", "models", "metrics", "workers"),
+    ("audio", "models", "metrics", "transcripts", "workers"),
     ("corpora", "features", "tasks"),
     ("training", "evaluation"),
     ("tracking", "serving", "reporting"),
@@ -39,7 +39,7 @@ ONLY_IN = {
     "torchaudio": (),
 }
 TORCHLESS = ("", "archives", "artifacts", "config", "downloads", "metrics", "progress", "registry", "schema", "seeding")
-NEVER_IN = {"torch": (*TORCHLESS, "workers")}
+NEVER_IN = {"torch": (*TORCHLESS, "transcripts.alphabet", "transcripts.normalising", "workers")}
 HEAVY = {"lightning", "mlflow", "optuna", "torch"}
 STARTS_WITHOUT = {
     "cli": HEAVY,

@@ -16,7 +16,7 @@ FEATURES = {
 }
 AUGMENTATION = {
     **{"probability": 0, "noise_snr_db": None, "reverberation_seconds": None, "speed": None, "low_pass_hz": None},
-    **{"mask_seconds": None, "mask_fraction": None, "babble_snr_db": None, "babble_voices": None},
+    **{"mask_seconds": None, "mask_fraction": None, "mask_stripes": 1, "babble_snr_db": None, "babble_voices": None},
     **{"music_snr_db": None, "speed_speakers": None, "convolutive_db": None, "impulsive_fraction": None},
     **{"coloured_snr_db": None, "codecs": None, "mask_filters": None},
 }
@@ -27,6 +27,7 @@ TRAINING = {
         "batch_size": 8,
         "clips_per_speaker": None,
         "margin": None,
+        "batch_seconds": None,
         "crop_seconds": 0.5,
         "evaluation_crops": 2,
         "resize": 64,
@@ -83,6 +84,7 @@ def params() -> Params:
             "finetune": {"schedule": SCHEDULE, "train_per_class": None, "large_margin": None},
             "repeat": {"seeds": (3, 1, 7, 12)},
             "verification": VERIFICATION,
+            "transcription": {"beam": None, "phrases": {"others": 2, "near": 1, "seed": 42}},
             "ablation": {
                 "seeds": (3, 1, 7),
                 "finalists": 1,

@@ -1,11 +1,11 @@
 """`params.yaml` as frozen, typed sections."""
 
+from voxbench.config.augmentation import Augmentation
 from voxbench.config.base import Section, Trainable, changed
 from voxbench.config.corpora import Cleaning, Corpus, Features, Mixture, Splitting, Subset, Twin
 from voxbench.config.decisions import CalibrationSettings, Decisions, Evaluation, OperatingCosts
 from voxbench.config.learning import (
     Ablation,
-    Augmentation,
     Finetune,
     LargeMargin,
     Margin,
@@ -21,12 +21,14 @@ from voxbench.config.learning import (
 )
 from voxbench.config.loading import load_params
 from voxbench.config.sections import Benchmark, Learning, Parallel, Params, Report, Searching
+from voxbench.config.transcription import Beam, LanguageModel, Phrases, Transcription
 from voxbench.config.verification import AsNorm, Plda, TrialRule, Verification
 
 __all__ = [
     "Ablation",
     "AsNorm",
     "Augmentation",
+    "Beam",
     "Benchmark",
     "CalibrationSettings",
     "Cleaning",
@@ -35,6 +37,7 @@ __all__ = [
     "Evaluation",
     "Features",
     "Finetune",
+    "LanguageModel",
     "LargeMargin",
     "Learning",
     "Margin",
@@ -43,6 +46,7 @@ __all__ = [
     "OperatingCosts",
     "Parallel",
     "Params",
+    "Phrases",
     "Plda",
     "Range",
     "Repeat",
@@ -57,6 +61,7 @@ __all__ = [
     "Subset",
     "Trainable",
     "Training",
+    "Transcription",
     "TrialRule",
     "Twin",
     "Variant",

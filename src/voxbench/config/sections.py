@@ -12,6 +12,7 @@ from voxbench.config.base import Changes, Count, Name, Positive, Section, change
 from voxbench.config.corpora import Corpus, Mixture, Twin
 from voxbench.config.decisions import Decisions, Evaluation
 from voxbench.config.learning import Ablation, Finetune, Repeat, Selection, Study, Training
+from voxbench.config.transcription import Transcription
 from voxbench.config.verification import Verification
 from voxbench.registry import closest
 from voxbench.schema import InputError
@@ -103,6 +104,7 @@ class Learning(Section):
     finetune: Finetune
     repeat: Repeat
     verification: Verification
+    transcription: Transcription
 
 
 class Searching(Section):
@@ -111,6 +113,7 @@ class Searching(Section):
     training: Training
     selection: Selection
     verification: Verification
+    transcription: Transcription
 
 
 class Params(Section):
@@ -126,6 +129,7 @@ class Params(Section):
     finetune: Finetune
     repeat: Repeat
     verification: Verification
+    transcription: Transcription
     ablation: Ablation
     decisions: Decisions
     evaluation: Evaluation
@@ -206,7 +210,7 @@ class Params(Section):
 
     def _require_room(self, place: str, corpus: str, training: Training) -> None:
         """Refuse crops that the shortest clip, played at the highest speed, cannot fill: nothing is padded."""
-        if training.shorter == "repeat":
+        if training.shorter == "repeat" or training.crop_seconds is None:
             return
         needed = training.crop_seconds * training.augmentation.fastest
         # 1.1 times 1.1 is 1.2100000000000002, which is no longer than 1.21.
@@ -237,12 +241,21 @@ class Params(Section):
 
     @property
     def _searching(self) -> Searching:
-        return Searching(training=self.training, selection=self.selection, verification=self.verification)
+        return Searching(
+            training=self.training,
+            selection=self.selection,
+            verification=self.verification,
+            transcription=self.transcription,
+        )
 
     def learning(self, name: str, model: str | None = None) -> Learning:
         """Return the learning sections of a benchmark, or of one model of it."""
         base = Learning(
-            training=self.training, finetune=self.finetune, repeat=self.repeat, verification=self.verification
+            training=self.training,
+            finetune=self.finetune,
+            repeat=self.repeat,
+            verification=self.verification,
+            transcription=self.transcription,
         )
         row, place = self.benchmark(name), f"benchmarks.{name}.override"
         shared = changed(base, {key: value for key, value in row.override.items() if key != MODELS}, place)
