@@ -28,7 +28,8 @@ def takes_lengths(name):
     if "initial" not in spec(name).accepts or spec(name).pretrained:
         return False
     with torch.device("meta"):
-        return create_model(name).takes_lengths
+        encoder = create_model(name)
+    return encoder.takes_lengths and encoder.stride is None
 
 
 NAMES = [name for name in list_models() if takes_lengths(name)]

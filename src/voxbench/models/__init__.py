@@ -7,7 +7,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from voxbench.models.encoder import TRAINABLE, Encoder, freeze
-from voxbench.models.zoo import ModelSpec, create_model, list_models, min_frames, model, spec
+from voxbench.models.zoo import ModelSpec, create_model, list_models, min_frames, model, spec, stride_of
 
 __all__ = [
     "TRAINABLE",
@@ -19,6 +19,7 @@ __all__ = [
     "min_frames",
     "model",
     "spec",
+    "stride_of",
 ]
 
 for _module in iter_modules(__path__):

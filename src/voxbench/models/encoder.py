@@ -26,17 +26,19 @@ TRAINABLE = ("head", "upper", "all")
 
 
 class Encoder(nn.Module):
-    """Map a batch to embeddings `(B, embedding_dim)`, or `(B, T, embedding_dim)` for transcription.
+    """Map a batch to embeddings `(B, embedding_dim)`, or `(B, ceil(T / stride), embedding_dim)` for transcription.
 
     `upper` names the submodules that `freeze(encoder, "upper")` leaves trainable; None says that no weights of this
     network were ever published, so that none of it is frozen. `min_frames` is the least T that it can map, of a wave in
     samples: more than 1 where pools or strides would leave nothing. Where `takes_lengths`, `forward` accepts the number
-    of frames of every clip `(B,)` as a second argument, and what pads a clip does not change its embedding. `unused`
-    names the parameters that a published network has and never reads: they are kept so that its weights have a place.
+    of frames of every clip `(B,)` as a second argument, and what pads a clip does not change its embedding. One with a
+    `stride` gives an output for every so many frames; None: one embedding of the whole clip. `unused` names the
+    parameters that a published network has and never reads: they are kept so that its weights have a place.
     """
 
     min_frames = 1
     takes_lengths = False
+    stride: int | None = None
     unused: tuple[str, ...] = ()
 
     def __init__(self, embedding_dim: int, upper: tuple[str, ...] | None) -> None:

@@ -95,6 +95,15 @@ def create_model(name: str, **overrides: object) -> Encoder:
     return chosen.build(replace(chosen.published, **overrides))
 
 
+def stride_of(name: str) -> int | None:
+    """Return for how many frames model `name` gives one output, None where it gives one embedding of a clip.
+
+    It is built without memory for weights. Raises `InputError` for an unknown model.
+    """
+    with torch.device("meta"):
+        return create_model(name).stride
+
+
 def min_frames(name: str, **overrides: object) -> int:
     """Return the least length of a crop that model `name` can map, in frames, or in samples of a wave.
 
