@@ -48,7 +48,7 @@ def by_loop(wave, q, reach):
 
 def test_ends_go_and_pauses_stay():
     wave = spoken((False, 0.4), (True, 0.5), (False, 0.7), (True, 0.3), (False, 0.2))
-    trimmed = trim_silence(wave, RATE_HZ, 0.075)
+    trimmed = trim_silence(wave, RATE_HZ, 0.075)[0]
     # A window of 801 samples centred on the first or the last loud sample holds 401 loud ones.
     np.testing.assert_array_equal(trimmed, spoken((True, 0.5), (False, 0.7), (True, 0.3)))
     assert chain(wave, silence_q=0.075, silence_at="ends").kept_seconds == 1.5
@@ -57,7 +57,7 @@ def test_ends_go_and_pauses_stay():
 
 def test_half_is_enough_also_at_an_end():
     # One sample on either side; of the first and its neighbour the latter is distant, of the fourth's three one.
-    np.testing.assert_array_equal(trim_silence(np.array([0.0, 1.0, -1.0, 0.0, 0.0, 0.0]), 40, 0.5), [0, 1, -1])
+    np.testing.assert_array_equal(trim_silence(np.array([0.0, 1.0, -1.0, 0.0, 0.0, 0.0]), 40, 0.5)[0], [0, 1, -1])
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -65,46 +65,46 @@ def test_trimming_against_a_loop(seed):
     draws = np.random.default_rng(seed)
     levels = np.repeat(draws.choice([0.0, 0.01, 0.3, 1.0], 12), 200)
     wave = draws.normal(size=levels.size) * levels + 0.2
-    np.testing.assert_array_equal(trim_silence(wave, 8_000, 0.3), by_loop(wave, 0.3, 200))
+    np.testing.assert_array_equal(trim_silence(wave, 8_000, 0.3)[0], by_loop(wave, 0.3, 200))
 
 
 @pytest.mark.parametrize("place", [0, 100, 2_000, 5_400])
 def test_a_click_is_no_speech(place):
     wave = spoken((False, 0.4), (True, 0.5), (False, 0.4))
-    expected = trim_silence(wave, RATE_HZ, 0.075)
+    expected = trim_silence(wave, RATE_HZ, 0.075)[0]
     for samples, same in ((1, True), (160, True), (900, False)):
         clicked = wave.copy()
         clicked[place : place + samples] = np.resize([0.9, -0.9], samples)
-        assert (trim_silence(clicked, RATE_HZ, 0.075).size == expected.size) == same, samples
+        assert (trim_silence(clicked, RATE_HZ, 0.075)[0].size == expected.size) == same, samples
         assert remove_silence(clicked, 0.075).size > expected.size
 
 
 def test_faint_noise_at_the_ends_is_silence_too():
     draws = np.random.default_rng(0)
     wave = spoken((False, 0.4), (True, 0.5), (False, 0.4)) + draws.normal(scale=0.01, size=20_800)
-    assert trim_silence(wave, RATE_HZ, 0.075).size == pytest.approx(8_000, abs=100)
+    assert trim_silence(wave, RATE_HZ, 0.075)[0].size == pytest.approx(8_000, abs=100)
 
 
 def test_nothing_is_cut_where_all_is_speech_and_with_q_0():
-    assert trim_silence(spoken((True, 0.3)), RATE_HZ, 0.075).size == 4_800
+    assert trim_silence(spoken((True, 0.3)), RATE_HZ, 0.075)[0].size == 4_800
     padded = np.pad(NOISE, 4_000)
-    assert trim_silence(padded, RATE_HZ, 0.0).size == padded.size
-    assert trim_silence(padded, RATE_HZ, 0.075).size == pytest.approx(NOISE.size, abs=200)
+    assert trim_silence(padded, RATE_HZ, 0.0)[0].size == padded.size
+    assert trim_silence(padded, RATE_HZ, 0.075)[0].size == pytest.approx(NOISE.size, abs=200)
 
 
 def test_trimming_does_not_depend_on_gain():
     padded = np.pad(NOISE, 4_000)
-    trimmed = trim_silence(padded, RATE_HZ, 0.075)
-    np.testing.assert_array_equal(trim_silence(padded * np.float32(2**-9), RATE_HZ, 0.075), trimmed * 2.0**-9)
+    trimmed = trim_silence(padded, RATE_HZ, 0.075)[0]
+    np.testing.assert_array_equal(trim_silence(padded * np.float32(2**-9), RATE_HZ, 0.075)[0], trimmed * 2.0**-9)
 
 
 def test_clicks_alone_leave_nothing():
     wave = np.zeros(RATE_HZ)
     wave[::1600] = 0.5
-    assert trim_silence(wave, RATE_HZ, 0.075).size == 0
+    assert trim_silence(wave, RATE_HZ, 0.075)[0].size == 0
     assert refusal(wave, silence_q=0.075, silence_at="ends")[0] == "too_short"
     with pytest.raises(AudioError, match="all 99 samples are equal"):
-        trim_silence(np.ones(99), RATE_HZ, 0.075)
+        trim_silence(np.ones(99), RATE_HZ, 0.075)[0]
 
 
 @pytest.mark.parametrize("gain", [2.0**-15, 0.37, 1.9])
@@ -162,3 +162,11 @@ def test_without_low_pass_high_frequencies_stay():
     high = np.sin(2 * np.pi * 6000 * np.arange(RATE_HZ) / RATE_HZ) * 0.5
     assert chain(high).wave.std() == pytest.approx(0.5 / np.sqrt(2), rel=1e-4)
     assert chain(high, low_pass_hz=4000.0).wave[2000:-2000].std() < 1e-6
+
+
+@pytest.mark.parametrize(("silence_at", "lead"), [("ends", 0.5), ("everywhere", None)])
+def test_where_the_wave_begins_in_its_recording_is_told(silence_at, lead):
+    wave = spoken((False, 0.5), (True, 2.0), (False, 1.0))
+    found = chain(wave, silence_at=silence_at, silence_q=0.5).lead_seconds
+    assert found is None if lead is None else found == pytest.approx(lead, abs=0.026)
+    assert chain(wave, silence_at=silence_at).lead_seconds == 0.0

@@ -41,27 +41,27 @@ def rng(seed=0):
 )
 def test_settings_that_cannot_work_are_refused(changes, message):
     with pytest.raises(InputError, match=message):
-        check(augmentation(**changes), RATE_HZ, crop_seconds=0.5)
+        check(augmentation(**changes), RATE_HZ, shortest_seconds=0.5)
 
 
 def test_settings_that_can_work_are_not_refused():
-    check(OFF, RATE_HZ, crop_seconds=0.5)
+    check(OFF, RATE_HZ, shortest_seconds=0.5)
     most = {"low_pass_hz": (100.0, 7999.0), "reverberation_seconds": (0.0, 1.0), "mask_seconds": 0.49}
-    check(augmentation(speed=(0.5, 2.0), noise_snr_db=(-5.0, 0.0), **most), RATE_HZ, crop_seconds=0.5)
+    check(augmentation(speed=(0.5, 2.0), noise_snr_db=(-5.0, 0.0), **most), RATE_HZ, shortest_seconds=0.5)
     lines = {"convolutive_db": (0.0, 20.0), "impulsive_fraction": (0.0, 1.0), "coloured_snr_db": (-5.0, 40.0)}
-    check(augmentation(**lines, codecs=tuple(codecs)), RATE_HZ, crop_seconds=0.5)
+    check(augmentation(**lines, codecs=tuple(codecs)), RATE_HZ, shortest_seconds=0.5)
 
 
 def test_a_codec_that_does_not_know_the_rate_is_refused():
-    check(augmentation(codecs=("alaw", "gsm", "opus", "low_ogg")), 10_000, crop_seconds=0.5)
+    check(augmentation(codecs=("alaw", "gsm", "opus", "low_ogg")), 10_000, shortest_seconds=0.5)
     with pytest.raises(InputError, match=r"'low_mp3', which does not code 10000 Hz: leave it out \(.*sample rates"):
-        check(augmentation(codecs=("alaw", "low_mp3")), 10_000, crop_seconds=0.5)
+        check(augmentation(codecs=("alaw", "low_mp3")), 10_000, shortest_seconds=0.5)
 
 
 def hidden(batch=400, bins=40, frames=FRAMES, seed=0, **changes):
     """Return which cells `(B, F, T)` of positive features are masked."""
     features = torch.rand(batch, bins, frames) + 1
-    masked = mask(features, torch.zeros(bins, 1), augmentation(**changes), HOP_MS, rng(seed))
+    masked = mask(features, None, torch.zeros(bins, 1), augmentation(**changes), HOP_MS, rng(seed))
     assert torch.equal(masked[masked != 0], features[masked != 0])
     return (masked == 0).numpy()
 
@@ -96,7 +96,7 @@ def test_masks_come_with_their_probability():
 def test_masked_cells_are_the_mean_once_normalised():
     features, mean, std = torch.randn(8, 40, FRAMES) * 3 - 20, torch.randn(40, 1) - 20, torch.rand(40, 1) + 0.5
     settings = augmentation(mask_seconds=0.3, mask_fraction=0.4)
-    masked = (mask(features, mean, settings, HOP_MS, rng()) - mean) / std
+    masked = (mask(features, None, mean, settings, HOP_MS, rng()) - mean) / std
     changed_cells = masked != (features - mean) / std
     assert 0.1 < changed_cells.float().mean() < 0.6
     assert (masked[changed_cells] == 0).all()
@@ -111,7 +111,27 @@ def test_masks_are_repeatable_and_differ_by_draw():
 @pytest.mark.parametrize("settings", [OFF, augmentation(mask_seconds=0.2, mask_fraction=0.2, probability=0.0)])
 def test_without_masks_the_batch_is_not_even_copied(settings):
     features = torch.rand(2, 40, FRAMES)
-    assert mask(features, torch.zeros(40, 1), settings, HOP_MS, rng()) is features
+    assert mask(features, None, torch.zeros(40, 1), settings, HOP_MS, rng()) is features
+
+
+def test_there_are_as_many_stripes_of_each_kind_as_asked_for():
+    one, three = (hidden(mask_seconds=0.1, mask_fraction=0.1, mask_stripes=stripes) for stripes in (1, 3))
+    pieces = (np.diff(three.all(axis=1).astype(int), axis=1, prepend=0) == 1).sum(axis=1)
+    assert {1, 2, 3} <= set(pieces) <= {0, 1, 2, 3}
+    assert three[one].all(), "the first stripe of each kind is the only one of `mask_stripes` 1"
+
+
+def test_stripes_of_a_padded_batch_lie_within_each_recording():
+    features, lengths = torch.ones(400, 8, FRAMES), torch.arange(400) % (FRAMES - 20) + 20
+    settings = augmentation(mask_seconds=0.2)
+    masked = mask(features, lengths, torch.zeros(8, 1), settings, HOP_MS, rng())
+    hidden_BT = (masked == 0).all(dim=1).numpy()
+    own = np.arange(FRAMES) < lengths.numpy()[:, None]
+    assert not hidden_BT[~own].any()
+    last = hidden_BT[np.arange(400), lengths.numpy() - 1]
+    assert 0 < last.mean() < 0.5, "a stripe may reach the very end of a recording"
+    with pytest.raises(ValueError, match="a stripe of up to 20 was asked of a length of 19"):
+        mask(features, lengths - 1, torch.zeros(8, 1), settings, HOP_MS, rng())
 
 
 def test_a_stripe_wider_than_the_crop_is_refused():

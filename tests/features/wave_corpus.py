@@ -17,9 +17,8 @@ from voxbench.features.wave_crops import WaveCrops, layout_of
 from voxbench.schema import InputKind
 from voxbench.stages.features import extract_shard
 
-OFF = Augmentation(
-    probability=1.0, **dict.fromkeys([name for name in Augmentation.model_fields if name != "probability"])
-)
+STEPS = [name for name in Augmentation.model_fields if name not in ("probability", "mask_stripes")]
+OFF = Augmentation(probability=1.0, mask_stripes=1, **dict.fromkeys(STEPS))
 SPEAKERS, CLIPS, SECONDS, SEED = 6, 2, 0.4, 3
 
 

@@ -9,6 +9,7 @@ from tasks.settings import learning
 from voxbench.metrics import measure, metrics_of
 from voxbench.schema import InputError, ScoreKind
 from voxbench.tasks import tasks
+from voxbench.transcripts.alphabet import decode, encode
 
 NUMBERS = ["1", "2", None, "2", "1"]
 SEXES = ["F", "MF", None, "FF", "M"]
@@ -20,18 +21,28 @@ LABELS = {
     "extra_sexes": SEXES,
     "speaker": ["ann", "bob", None, "cyd", "ann"],
     "attack": ["bonafide", "A07", None, "A07", "bonafide"],
+    "text": ["Good day!", "it's ten", None, "it's TEN", "да"],
 }
 COLUMN = {"speaker count": "extra_count", "sex composition": "extra_sexes", "speaker": "speaker"}
-COLUMN |= {"spoofing": "attack"}
+COLUMN |= {"spoofing": "attack", "words": "text"}
 ALONE = [name for name in tasks if not tasks[name].pairs]
+WORDS = [name for name in tasks if tasks[name].score_kind is ScoreKind.TEXT]
 PAIRS = [name for name in tasks if tasks[name].pairs]
 
 
 def some_targets(task):
-    """Return twelve targets with every class or four speakers among them, or as many ages."""
+    """Return twelve targets with every class or four speakers among them, or as many ages or words."""
+    if task.name in WORDS:
+        return encode(["abcdefghijklmnopqrstuvwxyz'", "абвгдежзийклмнопрстуфхцчшщъыьэюя", "a b", "i'm"] * 3)
     if task.pairs:
         return np.arange(12) % 4
     return np.arange(12) % len(task.classes) if task.classes else np.linspace(15.0, 75.0, 12)
+
+
+def embeddings(task, rows=12):
+    """Return what the heads get: an embedding of a clip, or one for each of seventy frames."""
+    shape = (rows, 70, 6) if task.name in WORDS else (rows, 6)
+    return torch.randn(shape, generator=torch.Generator().manual_seed(1))
 
 
 @pytest.mark.parametrize("name", list(tasks))
@@ -39,10 +50,11 @@ def test_every_task_leads_from_targets_to_a_loss_that_its_head_learns_from(name)
     task = tasks[name]
     assert task.name == name
     assert task.subject
-    assert (task.score_kind in (ScoreKind.CLASSES, ScoreKind.DETECTION)) == bool(task.classes) == (not task.unit)
+    assert bool(task.classes) == (task.score_kind in (ScoreKind.CLASSES, ScoreKind.DETECTION))
+    assert bool(task.unit) == (task.score_kind is ScoreKind.VALUE)
     targets = some_targets(task)
     head = task.head(6, learning(), targets)
-    outputs = head(torch.randn(12, 6, generator=torch.Generator().manual_seed(1)))
+    outputs = head(embeddings(task))
     loss = task.loss(targets, learning())(outputs, torch.tensor(targets), 0.0)
     loss.backward()
     assert loss.ndim == 0
@@ -53,11 +65,12 @@ def test_every_task_leads_from_targets_to_a_loss_that_its_head_learns_from(name)
 def test_every_task_of_one_recording_leads_from_outputs_to_an_answer(name):
     task = tasks[name]
     head = task.head(6, learning(), some_targets(task))
-    outputs = head(torch.randn(12, 6, generator=torch.Generator().manual_seed(1)))
-    crops = torch.stack([outputs, outputs.flip(0)], dim=1).detach()
+    outputs = head(embeddings(task))
+    crops = torch.stack([outputs] if name in WORDS else [outputs, outputs.flip(0)], dim=1).detach()
     columns = task.scores(crops)
     assert tuple(columns) == task.score_columns
-    assert all(values.shape == (12,) and values.dtype == np.float64 for values in columns.values())
+    kind = object if name in WORDS else np.float64
+    assert all(values.shape == (12,) and values.dtype == kind for values in columns.values())
     answers = {task.answer({name: values[row] for name, values in columns.items()}) for row in range(12)}
     assert all(answer and "\n" not in answer for answer in answers)
 
@@ -68,8 +81,9 @@ def test_every_task_knows_its_labelled_rows_and_their_targets(name):
     task = tasks[name]
     assert task.labelled(manifest).tolist() == [True, True, False, True, True]
     targets = task.targets(manifest[task.labelled(manifest)])
-    assert targets.shape == (4,)
-    assert len(set(targets)) == manifest[COLUMN.get(task.subject, name)].nunique()
+    assert targets.shape[0] == 4
+    labels = manifest[COLUMN.get(task.subject, name)]
+    assert len(np.unique(targets, axis=0)) == labels.str.lower().nunique() if name in WORDS else labels.nunique()
 
 
 @pytest.mark.parametrize("name", PAIRS)
@@ -84,11 +98,13 @@ def test_a_task_of_pairs_has_no_score_of_one_recording(name):
 def test_every_tasks_scores_can_be_measured(name):
     task = tasks[name]
     targets = some_targets(task)
-    outputs = task.head(6, learning(), targets)(torch.randn(12, 6)).detach()
+    outputs = task.head(6, learning(), targets)(embeddings(task)).detach()
     table = np.stack(list(task.scores(outputs[:, None]).values()), axis=1)
     columns = [targets, table if task.score_kind is ScoreKind.CLASSES else table[:, 0]]
     if task.score_kind is ScoreKind.DETECTION:
         columns.reverse()
+    if name in WORDS:
+        columns[0] = decode(targets)
     values, undefined = measure(task.score_kind, *columns, ordered=task.ordered)
     assert {*values, *undefined} == {metric.name for metric in metrics_of(task.score_kind, ordered=task.ordered)}
     assert len(values) > len(undefined)

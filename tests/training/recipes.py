@@ -9,8 +9,8 @@ from stages.pipeline import CORPUS, manifest_of
 from voxbench.config import Schedule
 from voxbench.schema import Split
 from voxbench.training.data import AudioSource
-from voxbench.training.fit import Recipe
 from voxbench.training.jobs import Job, run_jobs
+from voxbench.training.recipe import Recipe
 from voxbench.training.source import Source
 
 LSTM, CNN, SMALL_CNN = "bilstm_h128_l1", "resnet18", "mobilenet_v2"
@@ -45,6 +45,7 @@ def recipe(workspace, model=LSTM, *, seed=1, per_class=4, epochs=2, plan=None, *
         train_per_class=per_class,
         large_margin=None,
         verification=None,
+        transcription=None,
     )
 
 

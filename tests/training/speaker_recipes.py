@@ -1,12 +1,14 @@
 """Small training runs on speakers."""
 
+from dataclasses import replace
+
 from stages.verification import LARGE, PEOPLE, VERIFY
 from training.recipes import schedule
 from voxbench.config import LargeMargin
 from voxbench.schema import Split
 from voxbench.stages.finalists import SPLIT, source
-from voxbench.training.fit import Recipe
 from voxbench.training.judging import judge_of
+from voxbench.training.recipe import Recipe
 
 LSTM = "bilstm_h128_l1"
 
@@ -21,6 +23,7 @@ def recipe(people, model=LSTM, *, epochs=2, large=None, plan=None, **training):
         train_per_class=2,
         large_margin=LargeMargin(**(LARGE | large)) if large is not None else None,
         verification=learning.verification,
+        transcription=None,
     )
 
 
@@ -35,5 +38,5 @@ def copied(people, **steps):
 
 def judge(data, one, split=Split.VALID, **verification):
     """Return the judge of a split with other settings of verification."""
-    settings = one.verification.model_copy(update=verification)
-    return judge_of(data, split, one.training, settings, data.training_rows(one.train_per_class, one.seed))
+    changed = replace(one, verification=one.verification.model_copy(update=verification))
+    return judge_of(data, split, changed, data.training_rows(one.train_per_class, one.seed))

@@ -97,9 +97,9 @@ def test_only_training_recordings_are_altered(featured, tmp_path):
 def test_masks_differ_by_seed_and_epoch_and_batch_and_hide_with_the_mean(featured, monkeypatch):
     drawn, hide = [], module_module.mask
 
-    def note(features, fill, settings, hop_ms, draws):
+    def note(features, lengths, fill, settings, hop_ms, draws):
         drawn.append((str(draws.bit_generator.state), fill.clone(), settings, hop_ms))
-        return hide(features, fill, settings, hop_ms, draws)
+        return hide(features, lengths, fill, settings, hop_ms, draws)
 
     monkeypatch.setattr(module_module, "mask", note)
     settings = augmented(featured, **MASKS)

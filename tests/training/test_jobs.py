@@ -181,7 +181,7 @@ def test_a_job_that_fails_leaves_no_finished_folder(quick, monkeypatch):
     def fail(*arguments):
         raise KilledError
 
-    monkeypatch.setattr(jobs_module, "_write_scores", fail)
+    monkeypatch.setattr(jobs_module, "write_scores", fail)
     with pytest.raises(KilledError):
         run([one])
     assert not one.folder.exists()

@@ -12,6 +12,7 @@ from training.speaker_recipes import copied, judge, load, recipe
 from voxbench.metrics.detection import min_cllr
 from voxbench.metrics.score_normalisation import as_norm
 from voxbench.schema import InputError, Split
+from voxbench.training import batches as batches_module
 from voxbench.training import fit as fit_module
 from voxbench.training import module as module_module
 from voxbench.training.batches import training_batches
@@ -161,9 +162,9 @@ def test_what_is_masked_is_what_is_subtracted(people, data, monkeypatch, subtrac
     """So that a masked cell says nothing, whichever mean the network takes away."""
     filled, hide = [], module_module.mask
 
-    def note(features, fill, *others):
+    def note(features, lengths, fill, *others):
         filled.append((features, fill))
-        return hide(features, fill, *others)
+        return hide(features, lengths, fill, *others)
 
     monkeypatch.setattr(module_module, "mask", note)
     masks = people.params.training.augmentation.model_copy(update={"probability": 1.0, "mask_fraction": 0.5})
@@ -174,13 +175,13 @@ def test_what_is_masked_is_what_is_subtracted(people, data, monkeypatch, subtrac
 
 
 def test_both_phases_are_judged_by_the_same_crops(people, data, monkeypatch):
-    frames, loader = [], fit_module.evaluation_loader
+    frames, loader = [], batches_module.evaluation_loader
 
     def look(dataset, *others):
         frames.append(dataset.frames)
         return loader(dataset, *others)
 
-    monkeypatch.setattr(fit_module, "evaluation_loader", look)
+    monkeypatch.setattr(batches_module, "evaluation_loader", look)
     fit(recipe(people, epochs=1, large={}), data, "eer", None)
     assert frames == [40, 40]
 

@@ -21,7 +21,7 @@ from voxbench.training.trials import trials_of
 
 
 def valid_outputs(fitted, data, one):
-    judge = judge_of(data, Split.VALID, one.training, one.verification, data.training_rows(2, 1))
+    judge = judge_of(data, Split.VALID, one, data.training_rows(2, 1))
     crops = one.training.evaluation_crops
     return judge, predict(fitted.network, evaluation_loader(data.dataset(judge.rows), 16, even_places(crops)), crops)
 
@@ -57,13 +57,14 @@ def test_an_epoch_is_judged_by_the_trials_of_its_own_embeddings(people, data):
 def test_every_recording_of_a_trial_is_embedded_once_and_none_besides(people, data):
     one = recipe(people)
     rows = data.split(Split.VALID)
-    judge = judge_of(data, Split.VALID, one.training, one.verification, data.training_rows(2, 1))
+    judge = judge_of(data, Split.VALID, one, data.training_rows(2, 1))
     listed = trials_of(rows, None, one.verification, Split.VALID).trials
     assert set(judge.heard["id"]) == {*listed["enroll"], *listed["test"]}
     assert judge.rows["id"].is_unique
     assert judge.fitted["speaker"].nunique() == data.split(Split.TRAIN)["speaker"].nunique()
     nothing = {"centre": False, "as_norm": None}
-    bare = judge_of(data, Split.VALID, one.training, one.verification.model_copy(update=nothing), judge.fitted)
+    unfitted = replace(one, verification=one.verification.model_copy(update=nothing))
+    bare = judge_of(data, Split.VALID, unfitted, judge.fitted)
     assert bare.fitted.empty
 
 
@@ -81,7 +82,7 @@ def test_scores_are_cosines_where_nothing_is_fitted(people, data):
 
 def test_a_network_that_diverged_or_hears_everybody_as_one_has_no_loss(people, data):
     one = recipe(people)
-    judge = judge_of(data, Split.VALID, one.training, one.verification, data.training_rows(2, 1))
+    judge = judge_of(data, Split.VALID, one, data.training_rows(2, 1))
     for outputs in (torch.full((len(judge.rows), 2, 4), torch.nan), torch.ones(len(judge.rows), 2, 4)):
         assert torch.isnan(judge.loss(outputs))
         assert judge.table(outputs)["score"].isna().all()
@@ -162,7 +163,7 @@ def test_speakers_who_were_trained_on_are_refused_in_trials(people, data):
     mixed = replace(data, rows=pd.concat([rows, data.rows[data.rows["split"] == Split.VALID]], ignore_index=True))
     one = recipe(people)
     with pytest.raises(InputError, match="valid trials"):
-        judge_of(mixed, Split.VALID, one.training, one.verification, mixed.split(Split.TRAIN))
+        judge_of(mixed, Split.VALID, one, mixed.split(Split.TRAIN))
 
 
 def test_drawn_trials_do_not_depend_on_the_runs_seed(people, data):

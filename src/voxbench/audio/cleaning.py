@@ -37,13 +37,17 @@ FAINTEST, LOUDEST = 1e-12, 1e12  # peaks beyond, such as only floating-point fil
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
-    """A prepared wave `(S,)` float32 in the settings' rate, and facts about the recording it came from."""
+    """A prepared wave `(S,)` float32 in the settings' rate, and facts about the recording it came from.
+
+    `lead_seconds` of it lie before the wave's first sample; None where silence within was removed as well.
+    """
 
     wave: NDArray[np.float32]
     source_seconds: float
     kept_seconds: float
     clipped_fraction: float
     peak: float
+    lead_seconds: float | None
 
 
 def clean(wave: NDArray[np.float32], sample_rate_hz: int, settings: Cleaning) -> Cleaned:
@@ -65,8 +69,9 @@ def clean(wave: NDArray[np.float32], sample_rate_hz: int, settings: Cleaning) ->
         raise AudioError(AudioReason.CLIPPED, detail)
     if not settings.z_score:
         _require_usable(peak)
+    lead = 0
     if settings.silence_at == "ends":
-        kept = trim_silence(wave, sample_rate_hz, settings.silence_q)
+        kept, lead = trim_silence(wave, sample_rate_hz, settings.silence_q)
     else:
         kept = remove_silence(wave, settings.silence_q)
     kept_seconds = kept.size / sample_rate_hz
@@ -80,7 +85,9 @@ def clean(wave: NDArray[np.float32], sample_rate_hz: int, settings: Cleaning) ->
         passed = low_pass(passed, sample_rate_hz, settings.low_pass_order, settings.low_pass_hz, settings.zero_phase)
     levelled = z_score(passed) if settings.z_score else np.ldexp(passed, exponent)
     cleaned = resample(levelled, sample_rate_hz, settings.sample_rate_hz)
-    return Cleaned(cleaned, source_seconds, kept_seconds, clipped_fraction, peak)
+    is_piece = settings.silence_at == "ends" or kept.size == wave.size
+    lead_seconds = lead / sample_rate_hz if is_piece else None
+    return Cleaned(cleaned, source_seconds, kept_seconds, clipped_fraction, peak, lead_seconds)
 
 
 def _level(wave: NDArray[np.float32]) -> tuple[float, float]:
@@ -114,19 +121,19 @@ def remove_silence(wave: Wave, q: float) -> Wave:
     return wave.compress(_distant(wave, q))
 
 
-def trim_silence(wave: Wave, sample_rate_hz: int, q: float) -> Wave:
-    """Return the wave from the first to the last sample that is speech, with all that lies between.
+def trim_silence(wave: Wave, sample_rate_hz: int, q: float) -> tuple[Wave, int]:
+    """Return the wave from the first to the last sample that is speech, and the place of the first.
 
     A sample is speech where at least half of the samples within 25 ms on either side, as far as the wave goes, are
     those that `remove_silence` keeps. So a click alone is none, wherever it lies, unless it lasts half of the shortest
-    such stretch, 12.5 ms. Returns an empty wave where there is no speech; raises AudioError silent where the
-    deviation is 0.
+    such stretch, 12.5 ms. The wave is empty where there is no speech; raises AudioError silent where the deviation is
+    0.
     """
     reach = round(SPEECH_SECONDS / 2 * sample_rate_hz)
     votes = np.cumsum(np.where(_distant(wave, q), 1, -1), dtype=np.int32)
     votes = np.pad(np.concatenate([[0], votes]), reach, mode="edge")
     speech = np.flatnonzero(votes[2 * reach + 1 :] >= votes[: -2 * reach - 1])
-    return wave[speech[0] : speech[-1] + 1] if speech.size else wave[:0]
+    return (wave[speech[0] : speech[-1] + 1], int(speech[0])) if speech.size else (wave[:0], 0)
 
 
 def _distant(wave: Wave, q: float) -> NDArray[np.bool_]:

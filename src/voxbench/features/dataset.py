@@ -23,7 +23,7 @@ from voxbench.seeding import generator
 
 
 class Batch(NamedTuple):
-    """What a model sees: `features` `(B, F, C)` float32, `target` `(B,)`, `row` `(B,)` positions in the table.
+    """What a model sees: `features` `(B, F, C)` float32, `target` `(B, ...)`, `row` `(B,)` positions in the table.
 
     Of waves F is 1 and C counts samples.
     """
@@ -31,6 +31,20 @@ class Batch(NamedTuple):
     features: Tensor
     target: Tensor
     row: Tensor
+
+
+class PaddedBatch(NamedTuple):
+    """Whole recordings: the fields of `Batch`, and their `lengths` `(B,)` in frames, before padding."""
+
+    features: Tensor
+    target: Tensor
+    row: Tensor
+    lengths: Tensor
+
+
+def lengths_of(batch: Batch | PaddedBatch) -> Tensor | None:
+    """Return the frames of a batch's recordings, None where all are of one length."""
+    return batch.lengths if isinstance(batch, PaddedBatch) else None
 
 
 class Cut(NamedTuple):

@@ -41,7 +41,8 @@ def speed_copies(targets: np.ndarray, classes: int, speeds: Sequence[float] | No
     """
     played = np.array([1.0, *(speeds or ())])
     copy_M, row_M = np.divmod(np.arange(len(targets) * len(played)), max(len(targets), 1))
-    return Copies(row_M, targets[row_M] + copy_M * classes, played[copy_M], len(played))
+    moved_M = (copy_M * classes).reshape(-1, *[1] * (targets.ndim - 1))
+    return Copies(row_M, targets[row_M] + moved_M, played[copy_M], len(played))
 
 
 class SpeakerCrops(Sampler[Cut]):

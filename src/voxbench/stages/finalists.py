@@ -15,13 +15,13 @@ from voxbench.config import Benchmark, Learning, Searching, Study, Training
 from voxbench.features.augmentation import check
 from voxbench.features.dataset import frames_of
 from voxbench.metrics import METRICS, metrics_of
-from voxbench.models import min_frames, spec
+from voxbench.models import min_frames, spec, stride_of
 from voxbench.registry import closest
 from voxbench.schema import InputError, InputKind, ScoreKind
 from voxbench.stages.workspace import Workspace
 from voxbench.tasks import Task, tasks
 from voxbench.training.data import AudioSource
-from voxbench.training.fit import Recipe
+from voxbench.training.recipe import Recipe
 from voxbench.training.source import Source
 
 SPLIT, LEAKY_SPLIT = "split", "split_utterance"
@@ -55,13 +55,15 @@ def check_learning(
     """
     task, metric = row.task, row.metric
     sample_rate_hz = workspace.params.corpus(row.corpus).cleaning.sample_rate_hz
-    check(training.augmentation, sample_rate_hz, training.crop_seconds)
+    least_seconds = workspace.params.corpus(row.corpus).cleaning.min_seconds
+    check(training.augmentation, sample_rate_hz, training.crop_seconds or least_seconds)
     own = row.models if isinstance(row, Study) else row.of_models
     for model in own:
         spec(model)
     if models is None:
         models = row.models if isinstance(row, Study) else _finalists_of(workspace, row)
     _check_masks(training, models)
+    check_whole(tasks[task], training, models)
     kind = tasks[task].score_kind
     known = [each.name for each in metrics_of(kind, ordered=tasks[task].ordered)]
     if METRICS[metric].kind is not kind:
@@ -91,6 +93,28 @@ def _check_losses(task: Task, training: Training) -> None:
         )
     if task.classes and not task.pairs:
         task.loss(np.arange(len(task.classes)), training)
+
+
+def check_whole(task: Task, training: Training, models: Sequence[str]) -> None:
+    """Refuse crops where whole recordings are needed, the other way round, and networks of the other kind."""
+    writes = task.score_kind is ScoreKind.TEXT
+    if writes != (training.crop_seconds is None):
+        wanted = "null, with training.batch_seconds" if writes else "a number, and training.batch_seconds null"
+        raise InputError(
+            f"training.crop_seconds is {training.crop_seconds}, expected {wanted}: task {task.name!r} "
+            + ("writes down whole recordings" if writes else "judges crops of one length")
+        )
+    for model in models:
+        if (stride_of(model) is not None) != writes:
+            raise InputError(
+                f"{model} gives {'one embedding of a clip' if writes else 'an output for every few frames'}, which is "
+                f"not what task {task.name!r} needs: choose from the families that docs/models.md lists for it"
+            )
+    if writes and training.augmentation.changes_waves:
+        raise InputError(
+            "training.augmentation changes waves, which is not done to whole recordings: set all but probability and "
+            f"the masks to null for task {task.name!r}"
+        )
 
 
 def check_pairs(workspace: Workspace, row: Benchmark | Study, learning: Learning | Searching) -> None:
@@ -133,18 +157,20 @@ def _check_crops(workspace: Workspace, row: Benchmark | Study, training: Trainin
     corpus = workspace.params.corpus(row.corpus)
     hop_ms, rate_hz = corpus.features.hop_ms, corpus.cleaning.sample_rate_hz
     found, needed = [], 0.0
+    seconds = training.crop_seconds or corpus.cleaning.min_seconds
+    named = "training.crop_seconds" if training.crop_seconds else f"cleaning.min_seconds of {row.corpus},"
     for model in dict.fromkeys(models):
         kind, own = spec(model).input_kind, {"resize": training.resize}
         own |= {"n_features": about[kind]["bins"]}
         least = min_frames(model, **{name: value for name, value in own.items() if name in spec(model).accepts})
-        if (frames := frames_of(kind, training.crop_seconds, hop_ms, rate_hz)) < least:
+        if (frames := frames_of(kind, seconds, hop_ms, rate_hz)) < least:
             noun = "samples" if kind is InputKind.WAVE else "frames"
             found.append(f"{model} ({least:,} {noun}, not {frames:,})")
-            longer = (millis / 1000 for millis in count(math.ceil(training.crop_seconds * 1000)))
+            longer = (millis / 1000 for millis in count(math.ceil(seconds * 1000)))
             needed = max(needed, next(each for each in longer if frames_of(kind, each, hop_ms, rate_hz) >= least))
     if found:
         raise InputError(
-            f"crops of training.crop_seconds {training.crop_seconds:g} are too short for {', '.join(found)}: set it to "
+            f"crops of {named} {seconds:g} are too short for {', '.join(found)}: set it to "
             f"{needed:g} or more, or leave the network{'s' if len(found) > 1 else ''} out"
         )
 
@@ -197,4 +223,5 @@ def finalist_recipe(workspace: Workspace, benchmark: str, finalist: dict[str, An
         train_per_class=learning.finetune.train_per_class,
         large_margin=learning.finetune.large_margin,
         verification=learning.verification if tasks[row.task].pairs else None,
+        transcription=learning.transcription if tasks[row.task].score_kind is ScoreKind.TEXT else None,
     )

@@ -1,8 +1,9 @@
 """Stage 2: the finalists, trained on the whole training split, stored with all that serving needs, and registered.
 
 Outputs in `models/BENCHMARK/MODEL`: `weights.safetensors`, `model.json`, `history.csv`, `scores.parquet`; of a task of
-two classes or of pairs `decision.json`, of pairs `back_end.safetensors` and `trials.json`; in `models/BENCHMARK`:
-`ranking.json`. Calibration, thresholds and which version becomes champion are decided on validation scores.
+two classes, of pairs or of words `decision.json`, of pairs `back_end.safetensors` and `trials.json`, of words
+`phrases.parquet`; in `models/BENCHMARK`: `ranking.json`. Calibration, thresholds and which version becomes champion are
+decided on validation scores.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import pandas as pd
 
 import voxbench
 from voxbench.artifacts import write_json
+from voxbench.config import Decisions
 from voxbench.evaluation.decisions import (
+    Decision,
     detection_scores,
     fit_decision,
     seconds_of,
@@ -26,8 +29,8 @@ from voxbench.metrics import METRICS
 from voxbench.metrics.bayes import cllr, min_cllr
 from voxbench.metrics.joint_clusters import heard
 from voxbench.progress import Progress
-from voxbench.schema import Split
-from voxbench.serving import contract, pair_contract
+from voxbench.schema import ScoreKind, Split
+from voxbench.serving import contract, pair_contract, word_contract
 from voxbench.serving.bundle import Bundle, write_bundle
 from voxbench.stages.finalists import (
     SPLIT,
@@ -40,6 +43,7 @@ from voxbench.stages.finalists import (
 )
 from voxbench.stages.workspace import Workspace
 from voxbench.tasks import tasks
+from voxbench.tasks.phrases import PHRASE_CLASSES
 from voxbench.tracking.registry import Candidate, Served, best_first, register
 from voxbench.tracking.runs import open_stage
 from voxbench.training.jobs import Finished, Job, discard_others, refuse_diverged, run_jobs
@@ -95,6 +99,8 @@ def decide(workspace: Workspace, name: str, finished: Finished) -> dict[str, str
     """
     benchmark, settings = workspace.params.benchmark(name), workspace.params.decisions
     task, folder = tasks[benchmark.task], finished.job.folder
+    if task.score_kind is ScoreKind.TEXT:
+        return _decide_phrases(settings, finished)
     if reason := undecidable(task.score_kind, task.classes):
         return {"undecided": reason}
     rows = finished.scores[finished.scores["split"] == Split.VALID]
@@ -109,11 +115,30 @@ def decide(workspace: Workspace, name: str, finished: Finished) -> dict[str, str
     negative, positive = task.classes
     decision = fit_decision(settings, (negative, positive), scores, labels, people, seconds)
     write_decision(folder, decision)
+    return _facts(decision, scores, labels, seconds)
+
+
+def _decide_phrases(settings: Decisions, finished: Finished) -> dict[str, str | float]:
+    """Fit what accepts a prompted phrase, on those of validation recordings."""
+    rows = finished.phrases[finished.phrases["split"] == Split.VALID]
+    scores, labels, people = (rows[name].to_numpy() for name in ("score", "truth", "speaker"))
+    # Seconds are a quality of recordings; how long a phrase is, its score has allowed for.
+    plain = settings.model_copy(update={"calibration": settings.calibration.model_copy(update={"quality": None})})
+    decision = fit_decision(plain, PHRASE_CLASSES, scores, labels, people, None)
+    write_decision(finished.job.folder, decision)
+    return _facts(decision, scores, labels, None)
+
+
+def _facts(
+    decision: Decision, scores: np.ndarray, labels: np.ndarray, seconds: np.ndarray | None
+) -> dict[str, str | float]:
+    """Return what MLflow shows of a decision."""
     if decision.reason:
         return {"undecided": decision.reason}
-    llrs, threshold = decision.llrs(scores, seconds), decision.thresholds[settings.policy]
+    policy = decision.settings.policy
+    llrs, threshold = decision.llrs(scores, seconds), decision.thresholds[policy]
     return {
-        "policy": settings.policy,
+        "policy": policy,
         "decision/threshold": threshold.value,
         "decision/valid_cllr_before": cllr(scores, labels),
         "decision/valid_cllr": cllr(llrs, labels),
@@ -158,6 +183,7 @@ def bundle_of(workspace: Workspace, name: str, finished: Finished) -> Bundle:
         model=finished.job.recipe.model,
         trainable=finished.job.recipe.schedule.trainable,
         training=finished.job.recipe.training,
+        transcription=finished.job.recipe.transcription,
         cleaning=corpus.cleaning,
         features=corpus.features,
     )
@@ -165,8 +191,15 @@ def bundle_of(workspace: Workspace, name: str, finished: Finished) -> Bundle:
 
 def _served(workspace: Workspace, name: str) -> Served:
     benchmark = workspace.params.benchmark(name)
-    cleaning = workspace.params.corpus(benchmark.corpus).cleaning
-    if tasks[benchmark.task].pairs:
+    task, cleaning = tasks[benchmark.task], workspace.params.corpus(benchmark.corpus).cleaning
+    if task.score_kind is ScoreKind.TEXT:
+        return Served(
+            script=Path(contract.__file__).with_name("pyfunc_words.py"),
+            package=Path(voxbench.__file__).parent,
+            signature=word_contract.signature(),
+            example=contract.example(2 * cleaning.min_seconds, cleaning.sample_rate_hz),
+        )
+    if task.pairs:
         return Served(
             script=Path(contract.__file__).with_name("pyfunc_pairs.py"),
             package=Path(voxbench.__file__).parent,
@@ -176,6 +209,6 @@ def _served(workspace: Workspace, name: str) -> Served:
     return Served(
         script=Path(contract.__file__).with_name("pyfunc_model.py"),
         package=Path(voxbench.__file__).parent,
-        signature=contract.signature(tasks[benchmark.task]),
+        signature=contract.signature(task),
         example=contract.example(2 * cleaning.min_seconds, cleaning.sample_rate_hz),
     )

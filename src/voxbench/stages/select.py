@@ -19,13 +19,13 @@ from voxbench.artifacts import read_json, write_json
 from voxbench.config import Study
 from voxbench.metrics import METRICS
 from voxbench.progress import Progress
-from voxbench.schema import Split
+from voxbench.schema import ScoreKind, Split
 from voxbench.stages.finalists import SPLIT, check_learning, check_pairs, source
 from voxbench.stages.workspace import Workspace
 from voxbench.tasks import tasks
 from voxbench.tracking.runs import open_stage
-from voxbench.training.fit import Recipe
 from voxbench.training.jobs import Finished, Job, discard_others, run_jobs, seconds_file
+from voxbench.training.recipe import Recipe
 from voxbench.training.search import Search, Trial, families, winners
 
 SECONDS = "seconds"
@@ -83,6 +83,7 @@ def _base_job(workspace: Workspace, study: Study, name: str) -> Job:
             train_per_class=selection.train_per_class,
             large_margin=None,
             verification=searching.verification if tasks[study.task].pairs else None,
+            transcription=searching.transcription if tasks[study.task].score_kind is ScoreKind.TEXT else None,
         ),
         metric=study.metric,
         scored=(Split.VALID,),

@@ -34,13 +34,13 @@ from voxbench.serving.bundle import write_bundle
 from voxbench.stages.finalists import SPLIT, check_learning, check_pairs, finalist_recipe, source
 from voxbench.stages.finetune import bundle_of, decide
 from voxbench.stages.workspace import Workspace
-from voxbench.tasks import tasks
 from voxbench.training.batches import copies_of, training_batches
 from voxbench.training.data import BenchmarkData
-from voxbench.training.fit import Recipe, identity
+from voxbench.training.fit import identity
 from voxbench.training.jobs import Finished, Job, cost, job_digest, refuse_diverged, run_jobs, unfinished
 from voxbench.training.judging import TrialJudge, judge_of
 from voxbench.training.network import Statistics, build_network
+from voxbench.training.recipe import Recipe
 from voxbench.training.record import LOG as EPOCHS
 
 LAST, LARGE_MARGIN = "last.ckpt", "large-margin"
@@ -177,14 +177,18 @@ def _plan(workspace: Workspace, name: str, job: Job, data: BenchmarkData) -> Ite
         yield f"classes: {len(data.learnt_classes(train_rows)) * copies.factor:,}"
     steps = len(training_batches(data, train_rows, training, recipe.seed)[0])
     most = recipe.schedule.max_epochs
-    yield f"steps: {steps:,} of {training.batch_size} crops in an epoch, {most * steps:,} in {most:,} epochs at most"
+    size = f"{training.batch_size} crops"
+    if training.batch_seconds is not None:
+        size = f"up to {training.batch_seconds:g} s and {training.batch_size} recordings"
+    yield f"steps: {steps:,} of {size} in an epoch, {most * steps:,} in {most:,} epochs at most"
     statistics = Statistics(data.mean, data.std, copies.target)
     initial = job.source.initial(recipe)
     path = initial.path if initial else None
     network = build_network(recipe.model, data.task, training, recipe.schedule.trainable, statistics, path)
     parameters, operations = cost(network, data)
     head = sum(parameter.numel() for parameter in network.head.parameters()) if network.embeds else 0
-    yield f"{recipe.model}: {parameters:,} parameters, {operations:,} multiply-adds for {training.crop_seconds:g} s"
+    seconds = training.crop_seconds or 1.0
+    yield f"{recipe.model}: {parameters:,} parameters, {operations:,} multiply-adds for {seconds:g} s"
     if head:
         yield f"head of the training speakers, which is not stored: {head:,} parameters"
     yield f"starts from: {origin(recipe.model, training.weights)} weights"
@@ -198,7 +202,7 @@ def _trials(job: Job, data: BenchmarkData, train_rows: pd.DataFrame, split: Spli
     if split is Split.TRAIN or not data.task.pairs:
         return ""
     recipe = job.recipe
-    judge = judge_of(data, split, recipe.training, recipe.verification, train_rows)
+    judge = judge_of(data, split, recipe, train_rows)
     assert isinstance(judge, TrialJudge)
     told = judge.listed.account()
     return f", {told['trials']:,} trials ({told['targets']:,} targets; {told['list']}, sha256 {told['sha256'][:12]})"
@@ -210,7 +214,8 @@ def _settings(recipe: Recipe, row: Benchmark) -> Iterator[str]:
         "training": recipe.training,
         "finetune.schedule": recipe.schedule,
         "finetune.large_margin": recipe.large_margin,
-        "verification": recipe.verification if tasks[row.task].pairs else None,
+        "verification": recipe.verification,
+        "transcription": recipe.transcription,
     }
     yield f"metric: {row.metric}"
     for place, section in sections.items():

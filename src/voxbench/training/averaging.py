@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from voxbench.features.dataset import lengths_of
 from voxbench.features.online import OnlineFeatures
 from voxbench.features.wave_crops import WaveBatch
 from voxbench.training.network import Network
@@ -65,7 +66,8 @@ def renew_statistics(network: Network, batches: DataLoader[Any], online: OnlineF
         if isinstance(batch, WaveBatch):
             assert online is not None, "given wherever waves are"
             batch = online(batch, epoch, index)
-        network(batch.features.to(network.mean_F1.device))
+        device, lengths = network.mean_F1.device, lengths_of(batch)
+        network(batch.features.to(device), None if lengths is None else lengths.to(device))
     for layer, momentum in zip(learning, momenta, strict=True):
         layer.momentum = momentum
     network.eval()

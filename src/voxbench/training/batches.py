@@ -8,12 +8,20 @@ import pandas as pd
 from torch.utils.data import DataLoader, Sampler
 
 from voxbench.config import Training
-from voxbench.features.dataset import BalancedCrops, Cut, ShuffledCrops, training_loader
+from voxbench.features.dataset import (
+    BalancedCrops,
+    Cut,
+    ShuffledCrops,
+    evaluation_loader,
+    places_of,
+    training_loader,
+)
 from voxbench.features.extraction import build_front_end
 from voxbench.features.mixed import open_store
 from voxbench.features.online import OnlineFeatures
 from voxbench.features.speaker_batches import Copies, SpeakerCrops, speed_copies
 from voxbench.features.wave_crops import WaveCrops, layout_of
+from voxbench.features.whole import LengthBatches, SortedBatches, whole_loader
 from voxbench.training.data import BenchmarkData
 
 
@@ -27,6 +35,10 @@ def training_batches(
     data: BenchmarkData, rows: pd.DataFrame, training: Training, seed: int
 ) -> tuple[DataLoader[Any], OnlineFeatures | None]:
     """Return batches of crops of the training rows, and what makes features of them where recordings are altered."""
+    if training.batch_seconds is not None:
+        recordings, frames = data.whole(rows), data.frames(training.batch_seconds)
+        sampler_of_whole = LengthBatches(recordings.lengths, training.batch_size, frames, seed)
+        return whole_loader(recordings, sampler_of_whole), None
     copies = copies_of(data, rows, training)
     copied = rows.iloc[copies.row]
     crops = data.dataset(copied, copies.target)
@@ -39,6 +51,14 @@ def training_batches(
     waves = WaveCrops(crops, prepared, layout, training.augmentation, people, copies.speed, seed)
     online = OnlineFeatures(front_end, layout, training.augmentation, seed)
     return training_loader(waves, training.batch_size, sampler), online
+
+
+def judged_batches(data: BenchmarkData, rows: pd.DataFrame, training: Training) -> DataLoader[Any]:
+    """Return batches of what `rows` are judged by: crops in order, or whole recordings in that of their lengths."""
+    if training.batch_seconds is None:
+        return evaluation_loader(data.dataset(rows), training.batch_size, places_of(training))
+    recordings, frames = data.whole(rows), data.frames(training.batch_seconds)
+    return whole_loader(recordings, SortedBatches(recordings.lengths, training.batch_size, frames))
 
 
 def _sampler(data: BenchmarkData, rows: pd.DataFrame, copies: Copies, training: Training, seed: int) -> Sampler[Cut]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,11 +15,14 @@ from voxbench.features.dataset import CropDataset, frames_of
 from voxbench.features.mixed import open_store
 from voxbench.features.store import RaggedStore, Store
 from voxbench.features.trial_lists import TrialList
+from voxbench.features.whole import WholeRecordings
 from voxbench.schema import InputError, InputKind, Split
 from voxbench.seeding import generator
 from voxbench.tasks import Task
 from voxbench.training.scoring import CARRIED
 from voxbench.training.trials import listed_trials
+from voxbench.transcripts.alphabet import BLANK
+from voxbench.transcripts.phrases import needed_frames
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,9 @@ class AudioSource:
 class BenchmarkData:
     """`rows` is the manifest's labelled part, `store` what its crops are cut from: features, or the audio itself.
 
-    `mean` and `std` `(F,)` are those of the training rows' features. A crop of a wave has samples for frames; where it
-    `repeats`, shorter recordings fill it. Of a task of pairs `listed` are the test trials, None where they are drawn.
+    `mean` and `std` `(F,)` are those of the training rows' features. A crop of a wave has samples for frames, and None
+    says that recordings are taken whole; where it `repeats`, shorter recordings fill it. Of a task of pairs `listed`
+    are the test trials, None where they are drawn.
     """
 
     task: Task
@@ -45,7 +50,7 @@ class BenchmarkData:
     audio: AudioSource
     mean: np.ndarray
     std: np.ndarray
-    crop_frames: int
+    crop_frames: int | None
     repeats: bool
     features_digest: str
     listed: TrialList | None
@@ -76,14 +81,24 @@ class BenchmarkData:
 
     def with_crops(self, crop_seconds: float) -> BenchmarkData:
         """Return the same rows with crops of another length."""
-        frames = frames_of(self.kind, crop_seconds, self.hop_ms, self.audio.sample_rate_hz)
-        return replace(self, crop_frames=frames)
+        return replace(self, crop_frames=self.frames(crop_seconds))
+
+    def frames(self, seconds: float) -> int:
+        """Return the frames of so many seconds, of a wave its samples."""
+        return frames_of(self.kind, seconds, self.hop_ms, self.audio.sample_rate_hz)
 
     def dataset(self, rows: pd.DataFrame, targets: np.ndarray | None = None) -> CropDataset:
         """Return the crops of `rows`, in their order, with the `targets` that the task gives them, or with others."""
-        positions = [self.store.position(row_id) for row_id in rows["id"]]
+        assert self.crop_frames is not None, "recordings that are taken whole have no crops"
         given = self.task.targets(rows) if targets is None else targets
-        return CropDataset(self.store, positions, given, self.crop_frames, repeats=self.repeats)
+        return CropDataset(self.store, self._positions(rows), given, self.crop_frames, repeats=self.repeats)
+
+    def whole(self, rows: pd.DataFrame) -> WholeRecordings:
+        """Return the whole recordings of `rows`, with the `targets` that the task gives them."""
+        return WholeRecordings(self.store, self._positions(rows), self.task.targets(rows))
+
+    def _positions(self, rows: pd.DataFrame) -> list[int]:
+        return [self.store.position(row_id) for row_id in rows["id"]]
 
 
 def load_data(
@@ -120,11 +135,30 @@ def load_data(
         audio=audio,
         mean=np.array(about["mean"], dtype=np.float32),
         std=np.array(about["std"], dtype=np.float32),
-        crop_frames=frames_of(kind, training.crop_seconds, audio.front_end.hop_ms, audio.sample_rate_hz),
+        crop_frames=None
+        if training.crop_seconds is None
+        else frames_of(kind, training.crop_seconds, audio.front_end.hop_ms, audio.sample_rate_hz),
         repeats=training.shorter == "repeat",
         features_digest=identity,
         listed=listed,
     )
+
+
+def refuse_crowded(data: BenchmarkData, tables: Sequence[pd.DataFrame], stride: int) -> None:
+    """Refuse transcripts that no path of a network with an output for every `stride` frames can hold.
+
+    A path needs an output for each character, and a blank between two equal ones.
+    """
+    for rows in tables:
+        targets, places = data.task.targets(rows), -(-data.whole(rows).lengths // stride)
+        letters, needed = (targets != BLANK).sum(axis=1), needed_frames(targets)
+        if len(crowded := np.flatnonzero(needed > places)):
+            first = crowded[0]
+            raise InputError(
+                f"{len(crowded)} recordings are too short for their transcripts, {rows['id'].iloc[first]!r} among "
+                f"them: {letters[first]} characters need {needed[first]} outputs, and the network has {places[first]}; "
+                "correct the transcripts, take the recordings out of the corpus, or use a network of a lower stride"
+            )
 
 
 def subset(rows: pd.DataFrame, targets: np.ndarray, per_class: int | None, seed: int) -> pd.DataFrame:

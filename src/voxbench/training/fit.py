@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,61 +15,19 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.utils.data import DataLoader
 
-from voxbench.config import LargeMargin, Schedule, Training, Verification
-from voxbench.features.dataset import evaluation_loader, places_of
+from voxbench.config import Schedule, Training
+from voxbench.features.dataset import places_of
 from voxbench.features.online import OnlineFeatures
-from voxbench.schema import InputError, Split
+from voxbench.schema import Split
 from voxbench.seeding import derive_seed
 from voxbench.training.averaging import renew_statistics
-from voxbench.training.batches import copies_of, training_batches
-from voxbench.training.data import BenchmarkData
+from voxbench.training.batches import copies_of, judged_batches, training_batches
+from voxbench.training.data import BenchmarkData, refuse_crowded
 from voxbench.training.judging import Judge, TrialJudge, judge_of
 from voxbench.training.module import TrainingModule
 from voxbench.training.network import Network, Statistics, build_network, predict
+from voxbench.training.recipe import Recipe
 from voxbench.training.record import Epoch, EpochRecord, Pruner
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Everything besides the data that decides what a training run yields."""
-
-    model: str
-    training: Training
-    schedule: Schedule
-    seed: int
-    train_per_class: int | None
-    large_margin: LargeMargin | None
-    verification: Verification | None
-
-    def with_training(self, training: Training) -> Recipe:
-        """Return this recipe with another training section."""
-        return replace(self, training=training)
-
-    def second_phase(self, plan: LargeMargin) -> Recipe:
-        """Return the recipe of the large-margin phase: longer crops, its own margin, no copies.
-
-        Raises InputError for a margin of a loss that has none.
-        """
-        training, margin = self.training, self.training.margin
-        assert margin is not None, "checked before anything is trained"
-        if margin.kind == "softmax" and plan.margin:
-            raise InputError(
-                f"finetune.large_margin.margin is {plan.margin:g}, but training.margin.kind is softmax, which has "
-                "none: set it to 0, or use am or aam"
-            )
-        changes = {
-            "learning_rate": plan.learning_rate,
-            "crop_seconds": plan.crop_seconds,
-            "margin": margin.model_copy(update={"margin": plan.margin, "warm_up_epochs": None}),
-            "augmentation": training.augmentation.model_copy(update={"speed_speakers": None}),
-        }
-        return replace(
-            self,
-            training=training.model_copy(update=changes),
-            schedule=self.schedule.model_copy(update={"max_epochs": plan.epochs}),
-            seed=derive_seed(self.seed, "large margin"),
-            large_margin=None,
-        )
 
 
 def identity(recipe: Recipe, data: BenchmarkData) -> dict[str, Any]:
@@ -86,6 +44,7 @@ def identity(recipe: Recipe, data: BenchmarkData) -> dict[str, Any]:
         "trainable": recipe.schedule.trainable,
         "train_per_class": recipe.train_per_class,
         "verification": recipe.verification and recipe.verification.model_dump(mode="json"),
+        "transcription": recipe.transcription and recipe.transcription.model_dump(mode="json"),
         "data": data.features_digest,
     }
 
@@ -128,7 +87,9 @@ def fit(
     targets = copies_of(data, train_rows, recipe.training).target
     statistics = Statistics(data.mean, data.std, targets)
     network = build_network(recipe.model, data.task, recipe.training, recipe.schedule.trainable, statistics, initial)
-    judge = judge_of(data, Split.VALID, recipe.training, recipe.verification, train_rows)
+    judge = judge_of(data, Split.VALID, recipe, train_rows)
+    if network.encoder.stride is not None:
+        refuse_crowded(data, [train_rows, judge.rows], network.encoder.stride)
     if isinstance(judge, TrialJudge):
         judge.check(network.encoder.embedding_dim)
     averages = recipe.training.average_best
@@ -139,7 +100,8 @@ def fit(
     if second and record.goes_on:
         record.begin_phase()
         folder = checkpoints / "large-margin" if checkpoints else None
-        run.train(second, data.with_crops(second.training.crop_seconds), folder)
+        assert recipe.large_margin is not None, "a second phase has a plan"
+        run.train(second, data.with_crops(recipe.large_margin.crop_seconds), folder)
         network.load_state_dict(record.best_weights)
     return Fitted(network, record.history, record.seconds, record.best_epoch, record.pruned, record.averaged)
 
@@ -161,7 +123,6 @@ class _Run:
         self.record.identity = identity(recipe, data)
         loss = data.task.loss(self.targets, training)
         batches, online = training_batches(data, self.train_rows, training, recipe.seed)
-        judged = self.judged.dataset(self.judge.rows)
         last = checkpoints / "last.ckpt" if checkpoints else None
         with warnings.catch_warnings():
             # Advice on loader workers: the features are mapped from memory, so workers would only add copies.
@@ -171,7 +132,7 @@ class _Run:
             _trainer(recipe.schedule, self.record, checkpoints).fit(
                 TrainingModule(self.network, loss, self.judge, training, recipe.seed, data.hop_ms, online),
                 batches,
-                evaluation_loader(judged, training.batch_size, places_of(training)),
+                judged_batches(self.judged, self.judge.rows, training),
                 ckpt_path=str(last) if last and last.is_file() else None,
             )
         if self.record.mean.count > 1 and not self.record.pruned:
@@ -182,9 +143,8 @@ class _Run:
         record, network = self.record, self.network
         network.load_state_dict(record.mean.weights)
         renew_statistics(network, batches, online, record.best_epoch)
-        places = places_of(training)
-        loader = evaluation_loader(self.judged.dataset(self.judge.rows), training.batch_size, places)
-        loss = float(self.judge.loss(predict(network, loader, len(places))))
+        loader = judged_batches(self.judged, self.judge.rows, training)
+        loss = float(self.judge.loss(predict(network, loader, len(places_of(training)))))
         if loss < record.best_loss:
             record.best_loss, record.averaged = loss, record.mean.count
             record.best_weights = {name: tensor.cpu().clone() for name, tensor in network.state_dict().items()}

@@ -1,8 +1,9 @@
 """Training runs as jobs: side by side in worker processes, kept once finished, redone only when something changed.
 
 A job's folder holds `job.json` (its digest and summary), `history.csv`, `scores.parquet` and, where asked for,
-`weights.safetensors`. A task of pairs adds `trials.json`, which names each split's list of trials with its hash, and
-to the weights `back_end.safetensors`: what its scores were fitted on. The folder is filled under a temporary name and
+`weights.safetensors`. A task of pairs adds `trials.json`, which names each split's list of trials with its hash, and to
+the weights `back_end.safetensors`: what its scores were fitted on; transcription adds `phrases.parquet`, the scores of
+prompted phrases, and `language_model.json` where it decodes with one. The folder is filled under a temporary name and
 renamed, so a folder that exists is a finished job. Its digest covers the recipe, the features, the source code and the
 library versions: an equal digest means an equal result, so that resuming equals never having been interrupted.
 
@@ -25,7 +26,6 @@ from pathlib import Path
 from typing import Any
 
 import joblib
-import numpy as np
 import pandas as pd
 import torch
 from filelock import FileLock
@@ -35,20 +35,20 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 
 from voxbench.artifacts import digest, package_digest, read_json, write_json
-from voxbench.features.dataset import evaluation_loader, places_of
 from voxbench.features.trial_lists import LISTS
 from voxbench.models.cost import multiply_adds
 from voxbench.models.pretrained import origin
 from voxbench.schema import InputError, Split
 from voxbench.training.data import BenchmarkData
-from voxbench.training.fit import Fitted, Recipe, fit
-from voxbench.training.judging import TrialJudge, judge_of
-from voxbench.training.network import Network, predict
+from voxbench.training.fit import fit
+from voxbench.training.network import Network
 from voxbench.training.pruning import FrozenHistory
+from voxbench.training.recipe import Recipe
+from voxbench.training.score_files import PHRASES, SCORES, write_scores
 from voxbench.training.source import Source
 from voxbench.workers import KEEP_FREED_MEMORY
 
-ROOMS_THAT_CHANGE_NUMBERS = ("audio", "models", "metrics", "corpora", "features", "tasks", "training")
+ROOMS_THAT_CHANGE_NUMBERS = ("audio", "models", "metrics", "transcripts", "corpora", "features", "tasks", "training")
 BACK_END = "back_end.safetensors"
 CHECKPOINTS = "checkpoints"
 LIBRARIES_THAT_CHANGE_NUMBERS = ("torch", "torchvision", "lightning", "numpy", "optuna", "scipy", "soxr")
@@ -81,8 +81,8 @@ class Clock:
 class Finished:
     """One training run that is done; `seconds` is None where an earlier run did it.
 
-    `multiply_adds` are those of the network for one crop. `averaged` is of how many epochs the weights are the mean, 0
-    for those of the best epoch.
+    `multiply_adds` are those of the network for one crop, or for one second of whole recordings. `averaged` is of how
+    many epochs the weights are the mean, 0 for those of the best epoch.
     """
 
     job: Job
@@ -103,7 +103,12 @@ class Finished:
     @property
     def scores(self) -> pd.DataFrame:
         """Return the score table of the splits that were asked for."""
-        return pd.read_parquet(self.job.folder / "scores.parquet")
+        return pd.read_parquet(self.job.folder / SCORES)
+
+    @property
+    def phrases(self) -> pd.DataFrame:
+        """Return the score table of prompted phrases, of a network that writes down what is said."""
+        return pd.read_parquet(self.job.folder / PHRASES)
 
     @property
     def best(self) -> dict[str, float]:
@@ -130,6 +135,7 @@ def job_digest(job: Job, features_digest: str) -> str:
         "schedule": job.recipe.schedule.model_dump(mode="json"),
         "large_margin": job.recipe.large_margin and job.recipe.large_margin.model_dump(mode="json"),
         "verification": job.recipe.verification and job.recipe.verification.model_dump(mode="json"),
+        "transcription": job.recipe.transcription and job.recipe.transcription.model_dump(mode="json"),
     }
     pruning = job.pruning.content() if job.pruning else None
     initial = job.source.initial(job.recipe)
@@ -203,7 +209,7 @@ def _train(job: Job, wanted: str, clock: Clock | None) -> Finished:
     checkpoints = partial / wanted if job.recipe.schedule.checkpoints else None
     initial = job.source.initial(job.recipe)
     fitted = fit(job.recipe, data, job.metric, initial.path if initial else None, job.pruning, checkpoints)
-    arrays, lists = _write_scores(job, data, fitted, partial)
+    arrays, lists = write_scores(partial, job.scored, job.recipe, data, fitted.network)
     pd.DataFrame(fitted.history).to_csv(partial / "history.csv", index=False)
     if job.keep_weights:
         save_file(fitted.network.kept(), partial / "weights.safetensors")
@@ -234,8 +240,9 @@ def _train(job: Job, wanted: str, clock: Clock | None) -> Finished:
 
 
 def cost(network: Network, data: BenchmarkData) -> tuple[int, int]:
-    """Return the parameters of the part of a network that is served, and its multiply-adds for one crop."""
-    crop_1FC = torch.zeros(1, len(data.mean), data.crop_frames, device=network.mean_F1.device)
+    """Return the parameters of the part of a network that is served, and its multiply-adds for a crop, or a second."""
+    frames = data.crop_frames or data.frames(1.0)
+    crop_1FC = torch.zeros(1, len(data.mean), frames, device=network.mean_F1.device)
     served = _served(network)
     return sum(parameter.numel() for parameter in served.parameters()), multiply_adds(served, crop_1FC)
 
@@ -243,25 +250,6 @@ def cost(network: Network, data: BenchmarkData) -> tuple[int, int]:
 def _served(network: Network) -> nn.Module:
     """Return the part of a network whose size and cost matter to who uses it."""
     return network.encoder if network.embeds else network
-
-
-def _write_scores(
-    job: Job, data: BenchmarkData, fitted: Fitted, folder: Path
-) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Write the score table of the splits that are asked for; return what scores of trials are fitted on, and lists."""
-    recipe, places = job.recipe, places_of(job.recipe.training)
-    train_rows = data.training_rows(recipe.train_per_class, recipe.seed)
-    tables, arrays, lists = [], {}, {}
-    for split in job.scored:
-        judge = judge_of(data, split, recipe.training, recipe.verification, train_rows)
-        loader = evaluation_loader(data.dataset(judge.rows), recipe.training.batch_size, places)
-        outputs = predict(fitted.network, loader, len(places))
-        tables.append(judge.table(outputs))
-        if isinstance(judge, TrialJudge):
-            back_end, lists[str(split)] = judge.back_end(outputs), judge.listed.account()
-            arrays = back_end.arrays() if back_end else {}
-    pd.concat(tables, ignore_index=True).to_parquet(folder / "scores.parquet", index=False)
-    return arrays, lists
 
 
 def finished_before(job: Job, command: str) -> Finished:

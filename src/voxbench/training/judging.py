@@ -6,6 +6,7 @@ which steers the schedule and chooses the best epoch, and the score table, from 
 | tasks | the network's outputs | a row of the score table is | validation loss |
 |---|---|---|---|
 | of one recording | those of its head | a recording | the task's own, every row weighing the same (detection: class) |
+| of words | log-probabilities for every frame | a recording, and of `phrases` a prompt | the task's own |
 | of pairs | embeddings | a trial | the minimum Cllr of the trials, in bits: what is left after calibration |
 
 A recording's embedding is the mean over evenly spread crops of one length, as in every other task: crops of one
@@ -25,7 +26,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from voxbench.config import Training, Verification
+from voxbench.config import Training, Transcription, Verification
 from voxbench.features.trial_lists import TrialList
 from voxbench.metrics import UndefinedError
 from voxbench.metrics.detection import min_cllr
@@ -35,8 +36,14 @@ from voxbench.metrics.trial_scores import BackEnd, refuse_shared_speakers
 from voxbench.schema import ScoreKind, Split
 from voxbench.tasks import Task
 from voxbench.training.data import BenchmarkData, subset
-from voxbench.training.scoring import score_table
+from voxbench.training.recipe import Recipe
+from voxbench.training.scoring import CARRIED, score_table
 from voxbench.training.trials import back_end_of, embeddings_of, plda_of, recordings, trial_table, trials_of
+from voxbench.transcripts.alphabet import decode
+from voxbench.transcripts.beam import Decoder, grams_of
+from voxbench.transcripts.phrases import RIGHT, PhraseTrials, draw_phrases, phrase_scores
+
+TRIALS_AT_ONCE = 256
 
 
 class Judge(Protocol):
@@ -69,11 +76,44 @@ class RowJudge:
 
     def loss(self, outputs: Tensor) -> Tensor:
         """Return the mean over all crops."""
-        return self._loss(outputs.flatten(0, 1), self.targets.repeat_interleave(outputs.shape[1]), 0.0)
+        return self._loss(outputs.flatten(0, 1), self.targets.repeat_interleave(outputs.shape[1], dim=0), 0.0)
 
     def table(self, outputs: Tensor) -> pd.DataFrame:
         """Return a row for each recording."""
         return score_table(self.task, self.rows, outputs)
+
+
+class TextJudge(RowJudge):
+    """Judges transcripts, and how well prompted phrases are told from others: `phrases` has a row for each of them.
+
+    `decoder` reads texts off the outputs; a language model of its has the `grams` of the training rows' transcripts.
+    """
+
+    def __init__(
+        self, task: Task, rows: pd.DataFrame, train_rows: pd.DataFrame, training: Training, settings: Transcription
+    ) -> None:
+        super().__init__(task, rows, task.targets(train_rows), training)
+        self.settings = settings
+        self.grams = grams_of(settings.beam, decode(task.targets(train_rows)))
+        self.decoder = Decoder(settings.beam, self.grams)
+
+    def table(self, outputs: Tensor) -> pd.DataFrame:
+        """Return a row for each recording, its text as the decoder reads it."""
+        table = super().table(outputs)
+        return table.assign(**{self.task.score_columns[0]: self.decoder(outputs[:, 0])})
+
+    def phrases(self, outputs: Tensor) -> pd.DataFrame:
+        """Return a row for each recording and phrase that it is held against, `truth` 1 where the phrase was said."""
+        settings = self.settings.phrases
+        texts, ids = decode(self.targets.numpy()), list(self.rows["id"])
+        drawn = draw_phrases(texts, ids, others=settings.others, near=settings.near, seed=settings.seed)
+        carried = self.rows[[column for column in CARRIED if column in self.rows]].iloc[drawn.rows]
+        return carried.reset_index(drop=True).assign(
+            phrase=drawn.phrases,
+            kind=drawn.kinds,
+            truth=[int(kind == RIGHT) for kind in drawn.kinds],
+            score=_phrase_scores(outputs[:, 0], drawn),
+        )
 
 
 class TrialJudge:
@@ -123,14 +163,23 @@ class TrialJudge:
             return None
 
 
+def _phrase_scores(log_probs_NTC: Tensor, drawn: PhraseTrials) -> np.ndarray:
+    """Return the scores of trials; few recordings' log-probabilities are copied at a time."""
+    starts = range(0, len(drawn.rows), TRIALS_AT_ONCE)
+    parts = [slice(start, start + TRIALS_AT_ONCE) for start in starts]
+    return np.concatenate([phrase_scores(log_probs_NTC[drawn.rows[part]], drawn.phrases[part]) for part in parts])
+
+
 def judge_of(
-    data: BenchmarkData, split: Split, training: Training, verification: Verification | None, train_rows: pd.DataFrame
-) -> RowJudge | TrialJudge:
+    data: BenchmarkData, split: Split, recipe: Recipe, train_rows: pd.DataFrame
+) -> RowJudge | TrialJudge | TextJudge:
     """Return the judge of a split, for a network that learns from `train_rows`.
 
     Raises InputError for a trial of somebody who is learnt from, and for what the judge refuses.
     """
-    rows = data.split(split)
+    rows, training, verification = data.split(split), recipe.training, recipe.verification
+    if recipe.transcription is not None:
+        return TextJudge(data.task, rows, train_rows, training, recipe.transcription)
     if not data.task.pairs:
         return RowJudge(data.task, rows, data.task.targets(train_rows), training)
     assert verification is not None, "a recipe of a task of pairs says how they are scored"

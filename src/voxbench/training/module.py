@@ -10,13 +10,13 @@ from torch import Tensor
 
 from voxbench.config import Training
 from voxbench.features.augmentation import mask
-from voxbench.features.dataset import Batch, places_of
+from voxbench.features.dataset import Batch, PaddedBatch, lengths_of, places_of
 from voxbench.features.online import OnlineFeatures
 from voxbench.features.wave_crops import WaveBatch
 from voxbench.seeding import derive_seed, generator
 from voxbench.tasks.registry import Loss
 from voxbench.training.judging import Judge
-from voxbench.training.network import Network
+from voxbench.training.network import Network, in_order
 from voxbench.training.rates import planned_rate
 
 
@@ -46,7 +46,7 @@ class TrainingModule(lightning.LightningModule):
         self.hop_ms = hop_ms
         self.seed = seed
         self._plateau_state: dict[str, Any] = {}
-        self._outputs: list[Tensor] = []
+        self._outputs: list[tuple[Tensor, Tensor]] = []
         self._losses: list[Tensor] = []
         self.valid_outputs = torch.empty(0)
         self.train_loss = float("nan")
@@ -55,20 +55,27 @@ class TrainingModule(lightning.LightningModule):
         """Forget the losses of the epoch before."""
         self._losses.clear()
 
-    def training_step(self, batch: Batch | WaveBatch, batch_index: int) -> Tensor:
+    def training_step(self, given: Batch | PaddedBatch | WaveBatch, batch_index: int) -> Tensor:
         """Return the loss of one batch; dropout draws from (seed, epoch, batch), so interruptions change nothing."""
-        if isinstance(batch, WaveBatch):
-            assert self.online is not None, "given wherever waves are"
-            batch = self.online(batch, self.current_epoch, batch_index)
+        batch = self._features_of(given, batch_index)
         torch.manual_seed(derive_seed(self.seed, "dropout", self.current_epoch, batch_index))
         draws = generator(self.seed, "mask", self.current_epoch, batch_index)
         augmentation = self.training_settings.augmentation
-        features = mask(batch.features, self.network.centre(batch.features), augmentation, self.hop_ms, draws)
+        lengths = lengths_of(batch)
+        fill = self.network.centre(batch.features, lengths)
+        features = mask(batch.features, lengths, fill, augmentation, self.hop_ms, draws)
         epochs = self.current_epoch + batch_index / self.trainer.num_training_batches
         self._set_rate(epochs)
-        loss = self.loss(self.network(features), batch.target, epochs)
+        loss = self.loss(self.network(features, lengths), batch.target, epochs)
         self._losses.append(loss.detach())
         return loss
+
+    def _features_of(self, given: Batch | PaddedBatch | WaveBatch, batch_index: int) -> Batch | PaddedBatch:
+        if not isinstance(given, WaveBatch):
+            return given
+        assert self.online is not None, "given wherever waves are"
+        altered: Batch = self.online(given, self.current_epoch, batch_index)
+        return altered
 
     def _set_rate(self, epochs: float) -> None:
         """Set the learning rate of a step, where there is a plan of it."""
@@ -82,15 +89,13 @@ class TrainingModule(lightning.LightningModule):
         """Forget the outputs of the epoch before."""
         self._outputs.clear()
 
-    def validation_step(self, batch: Batch, batch_index: int) -> None:
-        """Collect outputs; crops of one recording follow each other."""
-        self._outputs.append(self.network.judged(batch.features).cpu())
+    def validation_step(self, batch: Batch | PaddedBatch, batch_index: int) -> None:
+        """Collect outputs, with the rows that they are of."""
+        self._outputs.append((batch.row.cpu(), self.network.judged(batch.features, lengths_of(batch)).cpu()))
 
     def on_validation_epoch_end(self) -> None:
         """Gather the epoch: outputs by recording and crop, and the validation loss that steers the schedule."""
-        outputs = torch.cat(self._outputs)
-        crops = len(places_of(self.training_settings))
-        self.valid_outputs = outputs.reshape(-1, crops, *outputs.shape[1:])
+        self.valid_outputs = in_order(self._outputs, len(places_of(self.training_settings)))
         self.log("valid_loss", self.judge.loss(self.valid_outputs))
         self.train_loss = float(torch.stack(self._losses).mean()) if self._losses else float("nan")
 

@@ -5,6 +5,7 @@ Legend of shape letters: B batch, F bins, T frames, D embedding, N recordings, K
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,11 +15,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from voxbench.config import Trainable, Training
-from voxbench.features.dataset import Batch
+from voxbench.features.dataset import Batch, PaddedBatch, lengths_of
 from voxbench.models import Encoder, create_model, freeze, spec
 from voxbench.models.pretrained import initial_head
 from voxbench.schema import InputError
 from voxbench.tasks import Task
+from voxbench.transcripts.blanks import blank_after, joined
 
 
 @dataclass(frozen=True)
@@ -55,23 +57,35 @@ class Network(nn.Module):
         self.register_buffer("mean_F1", torch.tensor(statistics.mean, dtype=torch.float32)[:, None])
         self.register_buffer("std_F1", torch.tensor(statistics.std, dtype=torch.float32)[:, None])
 
-    def forward(self, features_BFT: Tensor) -> Tensor:
-        """Return the head's outputs for a batch."""
-        outputs: Tensor = self.head(self.embedded(features_BFT))
-        return outputs
+    def forward(self, features_BFT: Tensor, lengths_B: Tensor | None = None) -> Tensor:
+        """Return the head's outputs for a batch; of whole recordings `(B, T, C)`, in which what is padded is blank.
 
-    def embedded(self, features_BFT: Tensor) -> Tensor:
-        """Return the embeddings `(B, D)` of a batch."""
-        embedding_BD: Tensor = self.encoder((features_BFT - self.centre(features_BFT)) / self.std_F1)
-        return embedding_BD
+        `lengths_B` are the frames of whole recordings before padding.
+        """
+        outputs: Tensor = self.head(self.embedded(features_BFT, lengths_B))
+        if lengths_B is None or self.encoder.stride is None:
+            return outputs
+        return blank_after(outputs, -(-lengths_B // self.encoder.stride))
 
-    def centre(self, features_BFT: Tensor) -> Tensor:
-        """Return what is subtracted from a batch: each crop's own mean `(B, F, 1)`, or the training rows' `(F, 1)`."""
-        return features_BFT.mean(dim=2, keepdim=True) if self.centred else self.mean_F1
+    def embedded(self, features_BFT: Tensor, lengths_B: Tensor | None = None) -> Tensor:
+        """Return the embeddings `(B, D)` of a batch, or `(B, T, D)` of an encoder of sequences."""
+        normal_BFT = (features_BFT - self.centre(features_BFT, lengths_B)) / self.std_F1
+        embedding: Tensor = (
+            self.encoder(normal_BFT) if self.encoder.stride is None else self.encoder(normal_BFT, lengths_B)
+        )
+        return embedding
 
-    def judged(self, features_BFT: Tensor) -> Tensor:
+    def centre(self, features_BFT: Tensor, lengths_B: Tensor | None = None) -> Tensor:
+        """Return what is subtracted from a batch: each item's own mean `(B, F, 1)`, or the training rows' `(F, 1)`."""
+        if not self.centred:
+            return self.mean_F1
+        # Padding is zeros, which add nothing to a sum.
+        frames = features_BFT.shape[2] if lengths_B is None else lengths_B[:, None, None]
+        return features_BFT.sum(dim=2, keepdim=True) / frames
+
+    def judged(self, features_BFT: Tensor, lengths_B: Tensor | None = None) -> Tensor:
         """Return what is judged of a batch: the head's outputs, or of a task of pairs the embeddings."""
-        return self.embedded(features_BFT) if self.embeds else self(features_BFT)
+        return self.embedded(features_BFT) if self.embeds else self(features_BFT, lengths_B)
 
     def kept(self) -> dict[str, Tensor]:
         """Return the weights that what is judged depends on."""
@@ -119,13 +133,24 @@ def _load_head(head: nn.Module, path: Path) -> None:
     head.load_state_dict(weights)
 
 
-def predict(network: Network, loader: DataLoader[Batch], crops: int) -> Tensor:
-    """Return what is judged, `(N, K, ...)` on the CPU, in the loader's order of recordings, each with its crops.
+def predict(network: Network, loader: DataLoader[Batch | PaddedBatch], crops: int) -> Tensor:
+    """Return what is judged, `(N, K, ...)` on the CPU, in the order of the loader's rows, each with its crops.
 
     The network is left in evaluation mode on the device that computed: the accelerator, if there is one.
     """
     device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     network.eval().to(device)
+    found = []
     with torch.inference_mode():
-        outputs = torch.cat([network.judged(batch.features.to(device)).cpu() for batch in loader])
+        for batch in loader:
+            lengths = lengths_of(batch)
+            own = None if lengths is None else lengths.to(device)
+            found.append((batch.row, network.judged(batch.features.to(device), own).cpu()))
+    return in_order(found, crops)
+
+
+def in_order(found: Sequence[tuple[Tensor, Tensor]], crops: int) -> Tensor:
+    """Return `(N, K, ...)` in the order of rows, from rows and outputs of batches; a row's crops follow each other."""
+    rows = torch.cat([rows for rows, _ in found])
+    outputs = joined([outputs for _, outputs in found])[torch.argsort(rows, stable=True)]
     return outputs.reshape(-1, crops, *outputs.shape[1:])

@@ -9,7 +9,7 @@ from voxbench.models import spec
 from voxbench.models.pretrained import Initial, initial_weights
 from voxbench.tasks import tasks
 from voxbench.training.data import AudioSource, BenchmarkData, load_data
-from voxbench.training.fit import Recipe
+from voxbench.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
