@@ -1,5 +1,6 @@
 """The command line: help with an example for every command, and one line for every mistake."""
 
+import shlex
 import shutil
 import subprocess
 import sys
@@ -48,7 +49,7 @@ def test_every_command_has_help_with_an_example_that_works(name, capsys):
     examples = [line for line in text.splitlines() if line.startswith("example: voxbench ")]
     assert len(examples) == (1 if COMMANDS[name].also is None else 2)
     for example in examples:
-        arguments = build_parser().parse_args(example.removeprefix("example: voxbench ").split())
+        arguments = build_parser().parse_args(shlex.split(example.removeprefix("example: voxbench ")))
         assert arguments.run is COMMANDS[name].run
 
 
@@ -95,7 +96,7 @@ def test_wrong_usage_is_status_2(words, capsys):
 
 @pytest.mark.parametrize("name", list(COMMANDS))
 def test_without_a_configuration_it_says_where_it_looked(tmp_path, capfd, name):
-    words = [name, *COMMANDS[name].example.split()]
+    words = [name, *shlex.split(COMMANDS[name].example)]
     assert f"no configuration at {tmp_path / 'params.yaml'}" in complaint(tmp_path, capfd, *words)
 
 
@@ -121,7 +122,7 @@ def test_a_configuration_that_is_no_text_is_one_line(tmp_path, capfd):
 
 @pytest.mark.parametrize("name", [name for name, command in COMMANDS.items() if set(command.arguments) & ROWS.keys()])
 def test_an_unknown_row_is_named_with_the_rows_there_are(project, capfd, name):
-    needed = COMMANDS[name].example.split()[1:] if any(each.required for each in OPTIONS.get(name, ())) else []
+    needed = shlex.split(COMMANDS[name].example)[1:] if any(each.required for each in OPTIONS.get(name, ())) else []
     line = complaint(project.root, capfd, name, "gender-tinny", *needed)
     assert "'gender-tinny'" in line
     assert ROWS[COMMANDS[name].arguments[0]] in line or name in ("synthesize", "mix"), "tiny has no such rows"

@@ -6,18 +6,14 @@ Each command imports its stage when it runs, so that a stage pays only for the l
 from __future__ import annotations
 
 import argparse
-import errno
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from voxbench.commands import Command, parser_of
+from voxbench.commands import Command, disk_complaint, parser_of
 from voxbench.options import OPTIONS
 from voxbench.schema import InputError, Split
 from voxbench.stages.workspace import Workspace, open_workspace
-
-FULL = (errno.ENOSPC, errno.EDQUOT)
-LOCKED = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def _doctor(workspace: Workspace, arguments: argparse.Namespace) -> int:
@@ -163,8 +159,15 @@ def _spoof(workspace: Workspace, arguments: argparse.Namespace) -> None:
 def _predict(workspace: Workspace, arguments: argparse.Namespace) -> int:
     from voxbench.stages.predict import PredictOptions, predict
 
-    options = PredictOptions(arguments.model, arguments.policy, arguments.json)
+    options = PredictOptions(arguments.model, arguments.policy, arguments.phrase, arguments.json)
     return predict(workspace, arguments.clip, options)
+
+
+def _authenticate(workspace: Workspace, arguments: argparse.Namespace) -> int:
+    from voxbench.stages.authenticate import AuthenticateOptions, authenticate
+
+    options = AuthenticateOptions(arguments.phrase, arguments.policy, arguments.voices, arguments.json)
+    return authenticate(workspace, arguments.name, arguments.clip, options)
 
 
 def _voices(workspace: Workspace, arguments: argparse.Namespace) -> int:
@@ -247,6 +250,12 @@ COMMANDS = {
         "ann three.wav",
         _voices,
     ),
+    "authenticate": Command(
+        "decide on voice, liveness and phrase by one policy, exit status 0 accepted, 1 rejected, 2 no answer",
+        ("name", "clip"),
+        "ann three.wav --phrase 'open the door' --policy policy.yaml",
+        _authenticate,
+    ),
     "identify": Command(
         "say which enrolled voice is heard, exit status 0 one of them, 1 none of them, 2 no answer",
         ("clip",),
@@ -280,12 +289,8 @@ def main(words: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"voxbench {arguments.command}: {error}", file=sys.stderr)
     except OSError as error:
-        if error.errno not in FULL + LOCKED:
+        said = disk_complaint(error)
+        if said is None:
             raise
-        place = f" ({error.filename})" if error.filename else ""
-        if error.errno in FULL:
-            said = f"no space is left on the disk{place}; finished work is kept: free space and run the command again"
-        else:
-            said = f"{error.strerror}{place}: allow writing there, or work in a copy of the project"
         print(f"voxbench {arguments.command}: {said}", file=sys.stderr)
     return 2

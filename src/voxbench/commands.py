@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +15,8 @@ from voxbench.stages.workspace import Workspace
 
 ACTIONS = {"weights": ("fetch", "convert")}
 """The words that stand for an action of a command that has several."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
+LOCKED = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 class Command(NamedTuple):
@@ -47,7 +51,7 @@ def parser_of(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
         )
         # An example stays on one line, to be copied.
         one.formatter_class = argparse.RawDescriptionHelpFormatter
-        shown = command.example.split()
+        shown = shlex.split(command.example)
         for number, word in enumerate(command.arguments):
             if word == "action":
                 one.add_argument(word, choices=ACTIONS[name], help="what to do")
@@ -64,3 +68,16 @@ def parser_of(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
             one.add_argument(flag, help=option.purpose, **takes)
         one.set_defaults(run=command.run)
     return parser
+
+
+def disk_complaint(error: OSError) -> str | None:
+    """Return what to do about a full disk or a locked one; None for any other trouble, which is no fault of the user.
+
+    >>> disk_complaint(OSError(errno.EPIPE, "Broken pipe"))
+    """
+    place = f" ({error.filename})" if error.filename else ""
+    if error.errno in FULL:
+        return f"no space is left on the disk{place}; finished work is kept: free space and run the command again"
+    if error.errno in LOCKED:
+        return f"{error.strerror}{place}: allow writing there, or work in a copy of the project"
+    return None

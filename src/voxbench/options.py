@@ -121,7 +121,13 @@ OPTIONS = {
     "predict": (
         MODEL._replace(purpose="BENCHMARK/MODEL, models:/NAME@ALIAS, or the folder of train", required=True),
         POLICY,
+        Option("phrase", "of a network that writes down what is said: whether it is this", str),
         Option("json", "print the answers as JSON"),
+    ),
+    "authenticate": (
+        Option("phrase", "what was to be said", str, required=True),
+        Option("policy", "YAML: the three networks, and what each has to reach", Path, required=True),
+        *STORE,
     ),
     "spoof": SPOOF_OPTIONS,
     "tandem": TANDEM_OPTIONS,

@@ -3,5 +3,6 @@
 from stages.counting import counted
 from stages.pipeline import copied, featured, finished, trained
 from stages.verification import verified
+from stages.words import worded
 
-__all__ = ["copied", "counted", "featured", "finished", "trained", "verified"]
+__all__ = ["copied", "counted", "featured", "finished", "trained", "verified", "worded"]

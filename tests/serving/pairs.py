@@ -66,6 +66,7 @@ def write_model(workspace: Workspace, model: str, seed: int, one_class: bool = F
             model=model,
             trainable=schedule.trainable,
             training=training,
+            transcription=None,
             cleaning=corpus.cleaning,
             features=corpus.features,
         ),

@@ -68,7 +68,7 @@ def write_network(workspace: Workspace, task: str, model: str, *, p_target=0.5, 
     corpus = workspace.params.corpus(CORPUS)
     facts = {"licence": corpus.licence, "cleaning": corpus.cleaning, "features": corpus.features}
     named = {"benchmark": f"{task}-tiny", "task": task, "corpus": CORPUS, "model": model, "trainable": trainable}
-    write_bundle(folder, Bundle(**named, **facts, training=one.training))
+    write_bundle(folder, Bundle(**named, **facts, training=one.training, transcription=None))
     _write_decision(workspace, folder, task, table, p_target)
     return Written(folder, folder.relative_to(workspace.root).as_posix(), table)
 

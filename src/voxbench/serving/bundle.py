@@ -7,17 +7,22 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from voxbench.artifacts import read_json, write_json
-from voxbench.config import Cleaning, Features, Section, Trainable, Training
+from voxbench.config import Cleaning, Features, Section, Trainable, Training, Transcription
 from voxbench.schema import InputError
 
 BUNDLE = "model.json"
 WEIGHTS = "weights.safetensors"
 BACK_END = "back_end.safetensors"
 """Of a model that compares two recordings: what its scores were fitted on; empty where nothing was."""
+LANGUAGE_MODEL = "language_model.json"
+"""Of a model that writes down what is said with the help of a language model: how often which characters follow."""
 
 
 class Bundle(Section):
-    """The content of `model.json`."""
+    """The content of `model.json`.
+
+    `transcription` says how a network that writes down what is said is read; None of all others.
+    """
 
     benchmark: str
     task: str
@@ -28,6 +33,7 @@ class Bundle(Section):
     training: Training
     cleaning: Cleaning
     features: Features
+    transcription: Transcription | None
 
 
 def write_bundle(folder: Path, bundle: Bundle) -> None:

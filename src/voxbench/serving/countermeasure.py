@@ -23,6 +23,8 @@ class Judgement:
     score: float
     verdict: Verdict
     bonafide: bool | None
+    source_seconds: float
+    kept_seconds: float
 
 
 class Countermeasure:
@@ -49,7 +51,8 @@ class Countermeasure:
         """Return what is said of a recording; `AudioError` says why nothing is."""
         said = self.predictor(source)
         decision = said.verdict.decision
-        return Judgement(said.scores["score"], said.verdict, None if decision is None else decision == BONAFIDE)
+        bonafide = None if decision is None else decision == BONAFIDE
+        return Judgement(said.scores["score"], said.verdict, bonafide, said.source_seconds, said.kept_seconds)
 
 
 def both(bonafide: bool | None, voice: bool | None) -> bool | None:

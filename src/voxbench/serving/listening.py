@@ -26,9 +26,14 @@ from voxbench.training.network import Statistics, build_network
 
 @dataclass(frozen=True)
 class Heard:
-    """What a network makes of one recording, `outputs` `(K, ...)`, and what is known of the recording's quality."""
+    """What a network makes of one recording, `outputs` `(K, ...)`, and what is known of the recording's quality.
+
+    `cut_seconds` is the silence that was cut off before what the network heard; None where silence within it was
+    removed as well, and seconds of one are no seconds of the other.
+    """
 
     outputs: Tensor
+    cut_seconds: float | None
     source_seconds: float
     kept_seconds: float
     clipped_fraction: float
@@ -53,12 +58,9 @@ class Listener:
         # What is not kept of a network is never asked: the head of one that embeds.
         unused = {name: built[name] for name in built.keys() - self.network.kept().keys()}
         self.network.load_state_dict(unused | weights)
-        self.crop_frames = frames_of(
-            self.kind,
-            self.bundle.training.crop_seconds,
-            self.bundle.features.hop_ms,
-            self.bundle.cleaning.sample_rate_hz,
-        )
+        hop_ms, rate_hz = self.bundle.features.hop_ms, self.bundle.cleaning.sample_rate_hz
+        crop_seconds = self.bundle.training.crop_seconds
+        self.crop_frames = None if crop_seconds is None else frames_of(self.kind, crop_seconds, hop_ms, rate_hz)
 
     def clean_by(self, changes: Mapping[str, object]) -> None:
         """Replace values of the cleaning, to ask a network of recordings that were cleaned in another way."""
@@ -70,9 +72,14 @@ class Listener:
         cleaning = self.bundle.cleaning
         cleaned = clean(*decode_audio(source, max_seconds=cleaning.max_seconds), cleaning)
         values = network_input(self.front_end, dequantize(*quantize(cleaned.wave)), self.kind)
-        if self.bundle.training.shorter == "repeat":
-            values = repeated(values, self.crop_frames)
-        crops = np.stack([cut(values, place, self.crop_frames) for place in places_of(self.bundle.training)])
         with torch.inference_mode():
-            outputs = self.network.judged(torch.from_numpy(crops))
-        return Heard(outputs, cleaned.source_seconds, cleaned.kept_seconds, cleaned.clipped_fraction)
+            outputs = self.network.judged(torch.from_numpy(self._seen(values)))
+        seconds = (cleaned.lead_seconds, cleaned.source_seconds, cleaned.kept_seconds)
+        return Heard(outputs, *seconds, cleaned.clipped_fraction)
+
+    def _seen(self, values: np.ndarray) -> np.ndarray:
+        """Return what the network sees of a recording's features or wave, `(K, F, C)`: its crops, or all of it."""
+        frames = self.crop_frames or len(values)
+        if self.bundle.training.shorter == "repeat":
+            values = repeated(values, frames)
+        return np.stack([cut(values, place, frames) for place in places_of(self.bundle.training)])

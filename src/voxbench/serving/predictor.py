@@ -52,6 +52,11 @@ class Predictor:
     def __init__(self, folder: Path) -> None:
         self.listener = Listener(folder)
         self.task = self.listener.task
+        if self.task.score_kind is ScoreKind.TEXT:
+            raise InputError(
+                f"{folder} writes down what is said, which is no score: name it to `voxbench predict`, or as the "
+                "recognizer of `voxbench authenticate`"
+            )
         if self.task.pairs:
             raise InputError(
                 f"{folder} compares two recordings, one alone has no score: enrol a voice and verify it, see "

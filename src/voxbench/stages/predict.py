@@ -3,14 +3,12 @@
 A recording goes through the cleaning, the front end and the network as in evaluation and serving. Of a task of two
 classes, such as anti-spoofing, the answer has the score, the log-likelihood ratio that calibration on validation rows
 makes of it, the probability at the prior of that calibration, and the decision of a named policy. Exit status: 0 where
-every recording was answered, 2 where one was not.
+every recording was answered, 2 where one was not. What a network of words says is told by `stages.transcribe`.
 """
 
 from __future__ import annotations
 
 import json
-import math
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -18,33 +16,47 @@ from typing import Any
 import torch
 
 from voxbench.audio import read_bytes
-from voxbench.evaluation.decisions import Decision, Verdict
 from voxbench.metrics.thresholds import Threshold
-from voxbench.reporting.quantities import count, counted, decimal, spoken, visible
+from voxbench.reporting.quantities import counted, decimal, spoken, visible
 from voxbench.schema import AudioError, InputError, ScoreKind
+from voxbench.serving.bundle import read_bundle
 from voxbench.serving.predictor import Prediction, Predictor
 from voxbench.serving.verifier import by_policy
+from voxbench.stages.answers import ANSWERED, UNANSWERED, meaning, probability_of, show
 from voxbench.stages.model_folders import model_folder
+from voxbench.stages.transcribe import transcribe
 from voxbench.stages.workspace import Workspace
+from voxbench.tasks import tasks
 
-ANSWERED, UNANSWERED = 0, 2
 WORDS = {"bonafide": "bona fide", "spoof": "spoofed"}
 """Words of classes for people, where they differ."""
 
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """Which network is asked, by which of its stored policies it decides (None: its own), and whether as JSON."""
+    """Which network is asked, by which of its stored policies it decides (None: its own), and whether as JSON.
+
+    `phrase` is for a network that writes down what is said: whether it is that.
+    """
 
     model: str
     policy: str | None
+    phrase: str | None
     json: bool
 
 
 def predict(workspace: Workspace, clips: Sequence[str], options: PredictOptions) -> int:
     """Print what a network says of recordings, and return the exit status."""
     torch.set_num_threads(1)
-    predictor = Predictor(model_folder(workspace, options.model))
+    folder = model_folder(workspace, options.model)
+    task = tasks[read_bundle(folder).task]
+    if task.score_kind is ScoreKind.TEXT:
+        return transcribe(folder, clips, options.phrase, options.policy, options.json)
+    if options.phrase is not None:
+        raise InputError(
+            f"--phrase is for networks that write down what is said, and {options.model} is of {task.name}"
+        )
+    predictor = Predictor(folder)
     if predictor.decision is not None:
         predictor.decision = by_policy(predictor.decision, options.policy)
     elif options.policy is not None:
@@ -54,8 +66,7 @@ def predict(workspace: Workspace, clips: Sequence[str], options: PredictOptions)
         print(json.dumps([_told(predictor, *each) for each in zip(clips, answers, strict=True)], indent=2))
     else:
         text = "\n".join(line for each in zip(clips, answers, strict=True) for line in _lines(predictor, *each))
-        # A terminal may lack the letters of a path.
-        print(text.encode(sys.stdout.encoding, "backslashreplace").decode(sys.stdout.encoding))
+        show(text)
     return UNANSWERED if any(isinstance(answer, AudioError) for answer in answers) else ANSWERED
 
 
@@ -80,16 +91,6 @@ def _told(predictor: Predictor, clip: str, answer: Prediction | AudioError) -> d
     else:
         said["label"] = answer.label
     return said | {"error": None}
-
-
-def probability_of(decision: Decision, verdict: Verdict) -> float | None:
-    """Return the probability of class 1 at the prior that the calibration was fitted for; None without a ratio."""
-    if verdict.llr is None:
-        return None
-    prior = decision.settings.calibration.p_target
-    log_odds = verdict.llr + math.log(prior) - math.log1p(-prior)
-    # Whichever way the odds lie, the exponential does not overflow.
-    return 1 / (1 + math.exp(-log_odds)) if log_odds >= 0 else 1 - 1 / (1 + math.exp(log_odds))
 
 
 def _lines(predictor: Predictor, clip: str, answer: Prediction | AudioError) -> list[str]:
@@ -122,25 +123,8 @@ def _meaning(predictor: Predictor, answer: Prediction) -> list[str]:
         "calibration says how much"
     ]
     assert predictor.decision is not None, "a detection has a decision"
-    llr, probability = answer.verdict.llr, probability_of(predictor.decision, answer.verdict)
-    if llr is None or probability is None:
-        return lines
-    times = _times(abs(llr))
-    likelier, other = (positive, negative) if llr >= 0 else (negative, positive)
-    prior = predictor.decision.settings.calibration.p_target
-    return [
-        *lines,
-        f"  log-likelihood ratio {decimal(llr, 2)}: such a score is {times} times as likely of {likelier} as of "
-        f"{other} recordings",
-        f"  P({positive}) {decimal(probability, 3)}, if {100 * prior:g} % of recordings were {positive}",
-    ]
-
-
-def _times(nats: float) -> str:
-    """Return a ratio in words: with a decimal where it is small, as a power where it only says that it is large."""
-    if nats > math.log(1e6):
-        return f"e^{decimal(nats, 1)}"
-    return decimal(math.exp(nats), 1) if nats < math.log(10) else count(round(math.exp(nats)))
+    said = meaning(predictor.decision, answer.verdict, (negative, positive), "recordings")
+    return [*lines, *(f"  {line}" for line in said)]
 
 
 def _decided(predictor: Predictor, answer: Prediction) -> list[str]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import shutil
 
 from voxbench.artifacts import write_json, write_text
-from voxbench.reporting.evidence import Evidence, Question, Sources, gather
+from voxbench.reporting.evidence import Evidence, Question, Sources
 from voxbench.reporting.exports import summary, write_cross_figures, write_figures, write_plots
 from voxbench.reporting.finalists import Judging
+from voxbench.reporting.gathering import gather, gather_prompted
 from voxbench.reporting.page import Crossed, render
 from voxbench.schema import ScoreKind
 from voxbench.stages.workspace import Workspace
@@ -21,7 +22,7 @@ from voxbench.tasks import tasks
 def report(workspace: Workspace) -> None:
     """Write the report of every benchmark of `params.yaml`; all of them must be finished."""
     folder = workspace.reports
-    benchmarks = [gather_benchmark(workspace, name) for name in workspace.params.benchmarks]
+    benchmarks = [each for name in workspace.params.benchmarks for each in gather_chapters(workspace, name)]
     crossed = Crossed.read(workspace.results("cross", ""))
     for part in (folder / "figures", folder / "plots"):
         shutil.rmtree(part, ignore_errors=True)
@@ -34,14 +35,26 @@ def report(workspace: Workspace) -> None:
     print(f"report on {', '.join(workspace.params.benchmarks)}: {folder / 'index.html'}")
 
 
+def gather_chapters(workspace: Workspace, name: str) -> tuple[Evidence, ...]:
+    """Return the evidence of benchmark `name`, of transcription with that of prompted phrases by the same networks."""
+    evidence = gather_benchmark(workspace, name)
+    if evidence.texts is None:
+        return (evidence,)
+    return evidence, gather_prompted(evidence, *_asked(workspace, name))
+
+
 def gather_benchmark(workspace: Workspace, name: str) -> Evidence:
     """Return the evidence of benchmark `name`."""
+    return gather(*_asked(workspace, name), workspace.params.report)
+
+
+def _asked(workspace: Workspace, name: str) -> tuple[Question, Sources]:
     params = workspace.params
     row = params.benchmark(name)
     learning = params.learning(name)
     task, judging = tasks[row.task], None
-    if task.score_kind is ScoreKind.DETECTION:
-        judging = Judging(learning.verification if task.pairs else None, params.evaluation)
+    if task.score_kind in (ScoreKind.DETECTION, ScoreKind.TEXT):
+        judging = Judging(learning.verification if task.pairs else None, params.evaluation, params.decisions)
     question = Question(
         name=name,
         task=task,
@@ -51,6 +64,7 @@ def gather_benchmark(workspace: Workspace, name: str) -> Evidence:
         seeds=learning.repeat.seeds,
         studied=tasks[params.study(row.select_from).task],
         judging=judging,
+        table="scores.parquet",
     )
     sources = Sources(
         prepared=workspace.prepared(row.corpus),
@@ -60,4 +74,4 @@ def gather_benchmark(workspace: Workspace, name: str) -> Evidence:
         ablate=workspace.results(name, "ablate") if row.variants else None,
         models=workspace.models(name),
     )
-    return gather(question, sources, params.report)
+    return question, sources

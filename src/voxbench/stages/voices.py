@@ -10,7 +10,6 @@ or a model without a decision.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,13 +18,13 @@ from typing import Any
 import torch
 
 from voxbench.audio import read_bytes
-from voxbench.evaluation.decisions import Verdict
 from voxbench.reporting.quantities import counted, decimal
 from voxbench.schema import InputError
 from voxbench.serving.countermeasure import Countermeasure, Judgement, both
 from voxbench.serving.verifier import Speech, Verifier
 from voxbench.serving.voice_files import VoiceRecord, forget_voice, read_voice, voice_names
 from voxbench.serving.voices import Match, Voices
+from voxbench.stages.answers import reason, show
 from voxbench.stages.model_folders import model_folder
 from voxbench.stages.workspace import Workspace
 
@@ -59,8 +58,7 @@ def answer(workspace: Workspace, asked: Asked) -> int:
     folder = asked.voices or workspace.root / FOLDER
     said, lines, status = DOES[asked.command](workspace, folder, asked)
     text = json.dumps(said, indent=2, allow_nan=False) if asked.json else "\n".join(lines)
-    # A terminal may lack the letters of a path.
-    print(text.encode(sys.stdout.encoding, "backslashreplace").decode(sys.stdout.encoding))
+    show(text)
     return status
 
 
@@ -88,7 +86,7 @@ def _verify(workspace: Workspace, folder: Path, asked: Asked) -> Answer:
     said |= {"version": voices.verifier.version, "enrolled_seconds": sum(voice.kept_seconds)}
     answer = _told(match) | _quality(heard) | said
     if asked.countermeasure is None:
-        return answer, [_sentence(match)], _status(match.accepted)
+        return answer, [_sentence(match)], exit_status(match.accepted)
     countermeasure = Countermeasure(model_folder(workspace, asked.countermeasure), asked.policy)
     return _in_tandem(countermeasure, clip, match, answer)
 
@@ -109,7 +107,11 @@ def _in_tandem(countermeasure: Countermeasure, clip: bytes, match: Match, answer
         word = f"undecided, as nothing says {' and '.join(unknown)}"
     elif not accepted:
         word = f"rejected, as {' and '.join(refused)}"
-    return whole, [f"{match.name}: {word}", _judged_sentence(judged), f"voice: {_sentence(match)}"], _status(accepted)
+    return (
+        whole,
+        [f"{match.name}: {word}", _judged_sentence(judged), f"voice: {_sentence(match)}"],
+        exit_status(accepted),
+    )
 
 
 def _identify(workspace: Workspace, folder: Path, asked: Asked) -> Answer:
@@ -124,7 +126,7 @@ def _identify(workspace: Workspace, folder: Path, asked: Asked) -> Answer:
     said |= {"matches": [_told(match) for match in found.matches]}
     said |= {"model": voices.model, "network": voices.verifier.network, "version": voices.verifier.version}
     head = f"undecided: {found.undecided}" if found.undecided else found.name or "unknown: none of the enrolled voices"
-    return said, [head, *map(_sentence, found.matches)], _status(best.accepted)
+    return said, [head, *map(_sentence, found.matches)], exit_status(best.accepted)
 
 
 def _forget(workspace: Workspace, folder: Path, asked: Asked) -> Answer:
@@ -161,7 +163,8 @@ def _voices(workspace: Workspace, folder: Path, asked: Asked, model: str) -> Voi
     return Voices(folder, Verifier(model_folder(workspace, model), asked.policy), model)
 
 
-def _status(accepted: bool | None) -> int:
+def exit_status(accepted: bool | None) -> int:
+    """Return 0 for accepted, 1 for rejected, 2 where there is no answer."""
     return NO_ANSWER if accepted is None else ACCEPTED if accepted else REJECTED
 
 
@@ -181,19 +184,9 @@ def _of_clips(record: VoiceRecord) -> str:
 
 def _sentence(match: Match) -> str:
     word = "accepted" if match.accepted else "rejected"
-    return f"{match.name}: {_reason(word, match.accepted, match.verdict)}; score {decimal(match.score, 3)}"
+    return f"{match.name}: {reason(word, match.accepted, match.verdict)}; score {decimal(match.score, 3)}"
 
 
 def _judged_sentence(judged: Judgement) -> str:
     word = "bona fide" if judged.bonafide else "spoofed"
-    return f"recording: {_reason(word, judged.bonafide, judged.verdict)}; score {decimal(judged.score, 3)}"
-
-
-def _reason(word: str, accepted: bool | None, verdict: Verdict) -> str:
-    """Return a word for a decision, and why; or that there is none, and why."""
-    if verdict.llr is None or verdict.threshold is None:
-        return f"undecided, {verdict.undecided}"
-    return (
-        f"{word}, log-likelihood ratio {decimal(verdict.llr, 2)} {'reaches' if accepted else 'is below'} the threshold "
-        f"{decimal(verdict.threshold, 2)} of policy {verdict.policy}"
-    )
+    return f"recording: {reason(word, judged.bonafide, judged.verdict)}; score {decimal(judged.score, 3)}"
