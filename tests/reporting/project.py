@@ -162,7 +162,7 @@ def write_selection(folder: Path, plan: Plan, metric: str) -> None:
             "epochs": 2,
         }
         about |= {"initial": "imagenet" if family == "cnn" else "random"}
-        value = {"mae": 12 - skill, "eer": 0.5 - skill / 5}.get(metric, 0.5 + skill / 5)
+        value = {"mae": 12 - skill, "eer": 0.5 - skill / 5, "wer": 1 - skill}.get(metric, 0.5 + skill / 5)
         trials.append(about | {"state": "complete", "valid_loss": 0.5, f"valid_{metric}": value})
         trials.append(
             about

@@ -106,7 +106,7 @@ def test_costs_name_the_finalists_and_count_the_trials(studied):
     assert "1 trial without a value: not drawn" in figure.says
     assert "without times" not in figure.says, "what is not drawn at all is counted once"
     for drawing, axis in zip(svgs(figure, "x"), COSTS.values(), strict=True):
-        assert f">{axis}<" in drawing
+        assert f">{axis.format('one crop')}<" in drawing
         assert drawing.count(">resnet18<") == drawing.count(">bilstm_h128_l1<") == 1
         assert ">alexnet<" not in drawing
         assert ">cnn<" in drawing

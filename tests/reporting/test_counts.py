@@ -42,7 +42,8 @@ def evidence(task=SEXES):
         spreads={"accuracy": SimpleNamespace(mean=0.5)},
     )
     baseline = Baseline("majority class", "", scored([{"F": 1.0}] * 3), {})
-    return sound(Evidence, task=task, metric=METRICS["accuracy"], finalists=(finalist,), baselines=(baseline,))
+    metric = METRICS["accuracy"]
+    return sound(Evidence, task=task, metric=metric, chosen_by=metric, finalists=(finalist,), baselines=(baseline,))
 
 
 def test_a_numbers_probability_is_the_sum_over_the_classes_that_say_it():

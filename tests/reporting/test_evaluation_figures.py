@@ -21,9 +21,9 @@ from voxbench.reporting.figures_detection import (
     bayes_figure,
     det_figure,
     detection_roc_figure,
-    scores_figure,
 )
 from voxbench.reporting.figures_evaluation import estimates_figure, evaluation_figures, groups_figure
+from voxbench.reporting.figures_scores import scores_figure
 from voxbench.reporting.figures_text import NOTHING, Confusion, confusions, confusions_figure, lengths_figure
 from voxbench.schema import ScoreKind
 
@@ -137,6 +137,19 @@ def test_a_spiky_histogram_has_an_axis_by_tenfold() -> None:
     spiky = rows(ScoreKind.DETECTION, (labels + np.where(np.arange(1000) < 10, 0.5, 0.0), labels))
     assert drawn(scores_figure(spiky, None))[0].get_yscale() == "log"
     assert drawn(scores_figure(detection().scored, None))[0].get_yscale() == "linear"
+
+
+def test_one_score_far_from_all_others_does_not_hide_them() -> None:
+    """The middle is 0.01 to 1.99, so that the axis ends near -2; nothing is lost of the shares."""
+    labels, scores = np.arange(400) % 2, np.linspace(0, 2, 400)
+    plain, far = (rows(ScoreKind.DETECTION, (np.append(scores, last), np.append(labels, 0))) for last in (0.5, -1900.0))
+    assert drawn(scores_figure(plain, None))[0].patches[0].get_data().edges[0] == 0.0
+    figure = scores_figure(far, None)
+    [axes] = drawn(figure)
+    assert -2.1 < axes.patches[0].get_data().edges[0] < -1.9
+    assert [patch.get_data().values.sum() for patch in axes.patches] == pytest.approx([100] * 4)
+    assert figure.says.endswith("Scores beyond an axis stand in its outermost step.")
+    assert "beyond" not in scores_figure(plain, None).says
 
 
 def test_two_classes_with_development_rows_have_thresholds_too() -> None:

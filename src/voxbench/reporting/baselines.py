@@ -2,20 +2,23 @@
 
 A baseline knows the training rows alone. Classes: every row gets the class shares. Values: every row gets the training
 median, or that of the training rows of the speaker's sex, which is the stronger one where sexes differ. Trials: every
-one gets the same score, which is chance.
+one gets the same score, which is chance. Texts: nothing at all is written, which is an error for each word, or the one
+word that most training rows hold, which is right somewhere and an error more nowhere.
 
 Shape letters: N rows, C classes, M training rows.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from voxbench.reporting.quantities import counted
+from voxbench.reporting.quantities import count, counted
 from voxbench.reporting.scored import Bootstrap, Bounded, Scored
+from voxbench.reporting.scored_words import NOUNS
 from voxbench.schema import GENDERS, ScoreKind, Split
 from voxbench.tasks import Task
 
@@ -35,6 +38,8 @@ def baselines(task: Task, labelled: pd.DataFrame, like: Scored, bound: Bootstrap
     training = labelled[labelled["split"] == Split.TRAIN]
     if task.score_kind is ScoreKind.DETECTION:
         answers = _constant(like)
+    elif task.score_kind is ScoreKind.TEXT:
+        answers = _texts(training, like)
     else:
         answers = _shares(task, training, like) if task.classes else _medians(task, training, like)
     found = []
@@ -46,6 +51,18 @@ def baselines(task: Task, labelled: pd.DataFrame, like: Scored, bound: Bootstrap
 
 def _constant(like: Scored) -> list[tuple[str, str, np.ndarray]]:
     return [("constant score", "gives all trials one score, which is chance", np.zeros(len(like.truth)))]
+
+
+def _texts(training: pd.DataFrame, like: Scored) -> list[tuple[str, str, np.ndarray]]:
+    """Return what writes nothing and, where anything was said in training, what writes its commonest word."""
+    rows = len(like.truth)
+    answers = [("empty transcript", "writes nothing", np.array([""] * rows, dtype=object))]
+    held = Counter(word for text in training["target"] for word in set(text.split()))
+    if not held:
+        return answers
+    word, times = min(held.items(), key=lambda each: (-each[1], each[0]))
+    says = f"writes “{word}” for every {NOUNS[ScoreKind.TEXT]}, the word that most training rows hold ({count(times)})"
+    return [*answers, ("commonest word", says, np.array([word] * rows, dtype=object))]
 
 
 def _shares(task: Task, training: pd.DataFrame, like: Scored) -> list[tuple[str, str, np.ndarray]]:

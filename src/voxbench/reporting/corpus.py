@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from voxbench.artifacts import read_json
@@ -13,6 +14,7 @@ from voxbench.reporting.probes import CLUES
 from voxbench.reporting.scored import people
 from voxbench.schema import GENDERS, ScoreKind, Split, age_group
 from voxbench.tasks import Task
+from voxbench.transcripts.alphabet import decode
 
 FACTS = ("id", "speaker", "session", "split", "gender", "age_years", "age_group", "language", "kept_seconds", "attack")
 EXTRAS = ("dialect", "snr_db")
@@ -23,12 +25,12 @@ class CorpusAccount:
     """The account of a corpus, for one task.
 
     `labelled` has one row for each recording with a target: `FACTS`, `EXTRAS` and what probes know where the manifest
-    has them, and the `target`; where recordings are detected one by one, `extra_KEY` of the corpus's own as well.
-    `sizes` has one row for each split and class, or gender for a task of values or of pairs (split, class, clips,
-    speakers); `parts` says which of both. `totals` has one for each split (clips, speakers, hours, and `low`, `median`,
-    `high` of a target in numbers, indexed by split). `unlabelled` rows have no target and take no part. `leakage`
-    certifies the split, `leakage_utterance` says what the split by utterance shares, and is empty where prepare made
-    none.
+    has them, and the `target`, of words their text; where recordings are detected one by one, `extra_KEY` of the
+    corpus's own as well. `sizes` has one row for each split and class, or gender for a task of values, of words or of
+    pairs (split, class, clips, speakers); `parts` says which of both. `totals` has one for each split (clips, speakers,
+    hours, and `low`, `median`, `high` of a target in numbers, indexed by split). `unlabelled` rows have no target and
+    take no part. `leakage` certifies the split, `leakage_utterance` says what the split by utterance shares, and is
+    empty where prepare made none.
     """
 
     funnel: dict[str, Any]
@@ -56,7 +58,7 @@ def read_account(prepared: Path, task: Task) -> CorpusAccount:
     """Read what the prepare stage wrote in the folder `prepared`."""
     manifest = pd.read_parquet(prepared / "manifest.parquet")
     rows = manifest[task.labelled(manifest)]
-    labelled, leaky = _facts(rows).assign(target=task.targets(rows)), prepared / "leakage-utterance.json"
+    labelled, leaky = _facts(rows).assign(target=_targets(task, rows)), prepared / "leakage-utterance.json"
     if task.score_kind is ScoreKind.DETECTION and not task.pairs:
         labelled = labelled.join(rows[[name for name in rows if name.startswith("extra_")]])
     return CorpusAccount(
@@ -71,6 +73,12 @@ def read_account(prepared: Path, task: Task) -> CorpusAccount:
         unlabelled=len(manifest) - len(labelled),
         parts="class" if task.classes and not task.pairs else "sex",
     )
+
+
+def _targets(task: Task, rows: pd.DataFrame) -> list[str] | np.ndarray:
+    """Return a task's targets of the recordings: classes, values, or texts as they are to be written."""
+    targets = task.targets(rows)
+    return decode(targets) if task.score_kind is ScoreKind.TEXT else targets
 
 
 def _facts(rows: pd.DataFrame) -> pd.DataFrame:

@@ -21,6 +21,7 @@ from voxbench.config import Evaluation, OperatingCosts
 from voxbench.evaluation.intervals import Plan, plan_of, trials_with_speakers
 from voxbench.evaluation.label_words import ANTI_SPOOFING
 from voxbench.evaluation.records import Measured, Origin, ScoreRows
+from voxbench.evaluation.row_columns import EXTRA
 from voxbench.evaluation.trial_metrics import (
     AUC,
     CLLR,
@@ -44,6 +45,7 @@ from voxbench.reporting.scored import Bootstrap, Bounded, Scored, known_rows
 from voxbench.schema import InputError, ScoreKind, Split
 from voxbench.tasks import Task
 from voxbench.training.scoring import score_values
+from voxbench.transcripts.phrases import NEAR, OTHER
 
 # Prior and costs of the metrics that stages write, whose names tables share with theirs.
 REGISTERED = {(0.01, 1.0, 1.0): "min_dcf_p01", (0.05, 1.0, 1.0): "min_dcf_p05"}
@@ -51,6 +53,9 @@ REGISTERED = {(0.01, 1.0, 1.0): "min_dcf_p01", (0.05, 1.0, 1.0): "min_dcf_p05"}
 # Baselines and probes, to which many trials are alike, are measured without it: what knows nothing is at 50 %.
 UNTIED = TrialMetric(EER_ASVSPOOF.name, EER.value, EER.weighted)
 UNNAMED = Origin("", "", None, "", "", None)
+# What groups trials of phrases, and what their table calls it; how the kinds of wrong phrases are called.
+PHRASE, WRONG = "phrase", "wrong phrase"
+KINDS = {OTHER: "another sentence", NEAR: "one word replaced"}
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,9 @@ class DetectionBootstrap(Bootstrap):
         table = table[table["split"] == Split.TEST].reset_index(drop=True)
         name = f"{path.parent.name}/{path.name}"
         rows = trial_rows(table, labelled, name) if task.pairs else known_rows(table, labelled, name)
+        if PHRASE in table:
+            kinds = table["kind"].replace(KINDS)
+            rows = rows.assign(**{PHRASE: table[PHRASE].to_numpy(), EXTRA + WRONG: kinds.to_numpy()})
         return self._scored(Scored(table["truth"].to_numpy(), score_values(task, table), rows, {}, {}))
 
     def score(self, task: Task, like: Scored, scores: np.ndarray) -> Scored:

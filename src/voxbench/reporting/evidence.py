@@ -8,44 +8,35 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from voxbench.artifacts import read_json
 from voxbench.config import Report
-from voxbench.corpora.stored_asv_scores import read_stored
-from voxbench.metrics import METRICS, Metric, metrics_of
-from voxbench.reporting.baselines import Baseline, baselines
-from voxbench.reporting.corpus import CorpusAccount, read_account
-from voxbench.reporting.decisions import Applied, applied_decision
+from voxbench.evaluation.label_words import ANTI_SPOOFING
+from voxbench.metrics import Metric, metrics_of
+from voxbench.reporting.baselines import Baseline
+from voxbench.reporting.corpus import CorpusAccount
+from voxbench.reporting.decisions import Applied
 from voxbench.reporting.finalists import (
     Finalist,
     Question,
     Sources,
     Spread,
     best_on_validation,
-    existing,
-    read_finalist,
-    read_table,
 )
-from voxbench.reporting.groups import COLUMNS as GROUP_COLUMNS
-from voxbench.reporting.groups import group_errors
-from voxbench.reporting.pairs import trial_probes
-from voxbench.reporting.probes import Probe, Probes, probes
-from voxbench.reporting.published import published_as, published_figures
+from voxbench.reporting.probes import Probe, Probes
 from voxbench.reporting.quantities import NARROW_SPACE, count, counted, spoken
 from voxbench.reporting.scored import AUC, Bootstrap, Bounded, Scored, people
-from voxbench.reporting.trial_findings import Detections, bootstrap_of, detections_of, tandem_of
-from voxbench.reporting.trials import timed
+from voxbench.reporting.scored_words import NOUNS
+from voxbench.reporting.text_findings import Transcripts
+from voxbench.reporting.trial_findings import Detections
 from voxbench.schema import ScoreKind, Split
 from voxbench.tasks import Task
 
-__all__ = ["AUC", "Evidence", "Finalist", "Question", "Scored", "Sources", "Spread", "gather"]
+__all__ = ["AUC", "Evidence", "Finalist", "Question", "Scored", "Sources", "Spread"]
 
 TOP_2, BRIER = "top_2_accuracy", "brier"
-NO_GROUPS = pd.DataFrame(columns=list(GROUP_COLUMNS))
 
 
 @dataclass(frozen=True)
@@ -58,8 +49,10 @@ class Evidence:
     `variant_runs` each of their runs with every metric; both are as `voxbench ablate` writes them. `trials` are the
     study's, with their time (`voxbench.reporting.trials`).
     `selected_by` is the metric of the study, `inherited` its name where the finalists are those of another task or
-    corpus. `published` are figures of others (`voxbench.reporting.published`). `detected` is what only detection
-    has; its rows are trials, and its groups stand there. `studied` is the task of the study.
+    corpus; `chosen_by` is the metric by which one of the fine-tuned networks is best on validation. `published` are
+    figures of others (`voxbench.reporting.published`). `detected` is what only detection has; its rows are trials, and
+    its groups stand there, as those of transcripts in `texts`. `studied` is the task of the study. `told_in` is the
+    benchmark whose chapter tells of these networks and recordings, where this one is another view of them.
     """
 
     name: str
@@ -81,7 +74,10 @@ class Evidence:
     selected_by: Metric
     account: CorpusAccount
     detected: Detections | None
+    texts: Transcripts | None
     studied: Task
+    chosen_by: Metric
+    told_in: str | None
 
     @property
     def measured(self) -> list[Metric]:
@@ -103,9 +99,14 @@ class Evidence:
         return self.task.score_kind is ScoreKind.DETECTION
 
     @property
+    def countermeasure(self) -> bool:
+        """Say whether the benchmark is one of anti-spoofing."""
+        return self.task.name == ANTI_SPOOFING
+
+    @property
     def inherited(self) -> str | None:
         """Return the study that chose the finalists, where it is not the benchmark's own."""
-        return None if self.study == self.name else self.study
+        return None if self.study in (self.name, self.told_in) else self.study
 
     @property
     def level(self) -> str:
@@ -126,7 +127,10 @@ class Evidence:
     def sample(self) -> str:
         """Return how many test rows of how many speakers there are, in words."""
         if not self.detects:
-            return f"{counted(self.clips, 'clip')} of {counted(self.speakers, 'speaker')}"
+            words = ""
+            if self.task.score_kind is ScoreKind.TEXT:
+                words = f" ({counted(int(self.finalists[0].tuned.edits['wer'].reference.sum()), 'word')})"
+            return f"{counted(self.clips, self.noun)}{words} of {counted(self.speakers, 'speaker')}"
         targets = int(np.sum(self.finalists[0].tuned.truth == 1))
         nontarget, target = self.words
         sides = f"{count(targets)} {target}, {count(self.clips - targets)} {nontarget}"
@@ -140,7 +144,12 @@ class Evidence:
     @property
     def noun(self) -> str:
         """Return what a test row is."""
-        return "trial" if self.detects else "clip"
+        return NOUNS.get(self.task.score_kind, "clip")
+
+    @property
+    def worked_on(self) -> str:
+        """Return what multiply-adds are counted for."""
+        return "one second of speech" if self.studied.score_kind is ScoreKind.TEXT else "one crop"
 
     @property
     def over(self) -> str:
@@ -152,6 +161,8 @@ class Evidence:
         """Return what draws the intervals."""
         if self.detects and self.detected is not None:
             return self.detected.bound
+        if self.texts is not None:
+            return self.texts.bound
         return Bootstrap(self.name, self.settings, self.metric)
 
     @property
@@ -202,7 +213,7 @@ class Evidence:
     @cached_property
     def validated(self) -> Finalist:
         """Return the finalist with the best validation metric; ties go to the lower validation loss, then by name."""
-        return best_on_validation(self.finalists, self.metric)
+        return best_on_validation(self.finalists, self.chosen_by)
 
     @cached_property
     def strongest(self) -> Baseline:
@@ -242,53 +253,3 @@ class Evidence:
         if probe is None:
             return Bounded(None, "there is no probe")
         return bound.gain(chosen.model, chosen.tuned, probe.name, probe.scored)
-
-
-def gather(question: Question, sources: Sources, settings: Report) -> Evidence:
-    """Read and compute everything the report says of a benchmark; a file that is missing raises `InputError`."""
-    selection = read_json(existing(sources.select / "selection.json"))
-    task, metric = question.task, METRICS[question.metric]
-    account = read_account(sources.prepared, task)
-    tandem = tandem_of(task, read_stored(sources.prepared), account.labelled)
-    bound = bootstrap_of(question, settings, metric, tandem)
-    finalists = tuple(read_finalist(row, question, sources, account.labelled, bound) for row in selection["finalists"])
-    validated, like = best_on_validation(finalists, metric), finalists[0].tuned
-    trivial = baselines(task, account.labelled, like, bound)
-    decisions = _decisions(validated, sources, task, bound)
-    return Evidence(
-        name=question.name,
-        task=task,
-        metric=metric,
-        settings=settings,
-        seeds=question.seeds,
-        finalists=finalists,
-        baselines=trivial,
-        probes=_probes(question, account.labelled, trivial[0], bound),
-        decisions=decisions,
-        groups=NO_GROUPS if question.judging else group_errors(validated.tuned, settings, question.name),
-        tests=read_table(sources.repeat / "significance.csv"),
-        trials=timed(read_table(sources.select / "trials.csv"), read_table(sources.seconds / "epochs.csv")),
-        variants=_variants(sources.ablate, "comparison.csv"),
-        variant_runs=_variants(sources.ablate, "variants.csv"),
-        published=published_figures(published_as(question.reader, account.labelled), account.languages, task.name),
-        study=question.study,
-        selected_by=METRICS[selection["metric"]],
-        account=account,
-        detected=detections_of(question, sources, finalists, decisions, bound),
-        studied=question.studied,
-    )
-
-
-def _probes(question: Question, labelled: pd.DataFrame, chance: Baseline, bound: Bootstrap) -> Probes:
-    if question.judging is not None and question.judging.verification is not None:
-        return trial_probes(question.task, labelled, question.judging.verification.trials, chance, bound)
-    return probes(question.task, labelled, chance.scored, chance, bound)
-
-
-def _decisions(validated: Finalist, sources: Sources, task: Task, bound: Bootstrap) -> Applied | None:
-    folder, manifest = sources.models / validated.model, sources.prepared / "manifest.parquet"
-    return applied_decision(task, validated.tuned, folder, manifest, bound)
-
-
-def _variants(folder: Path | None, file: str) -> pd.DataFrame:
-    return pd.DataFrame() if folder is None else read_table(folder / file)

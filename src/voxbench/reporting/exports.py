@@ -22,7 +22,7 @@ def summary(evidence: Evidence) -> dict[str, float]:
     """Return the few numbers of one benchmark for `dvc metrics show`; what is undefined is left out.
 
     They are of the finalist that validation prefers: mean and standard deviation of the selection metric over the
-    seeds, the bounds of its fine-tuned network over speakers, its mean AUC, of trials the means of the others, of two
+    seeds, the bounds of its fine-tuned network over speakers, its mean AUC, of trials and texts the other means, of two
     classes what its stored decision does (Cllr before and after calibration and the least possible, both error rates of
     the policy that serving applies), then the strongest trivial baseline, the closest probe with the gain over it and
     its bounds, and the Holm-adjusted p of the lead on the test rows.
@@ -34,7 +34,7 @@ def summary(evidence: Evidence) -> dict[str, float]:
         numbers |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
     if name != AUC and AUC in finalist.spreads:
         numbers["auc"] = finalist.spreads[AUC].mean
-    if evidence.detects:
+    if evidence.detects or evidence.texts is not None:
         numbers |= {each.name: finalist.spreads[each.name].mean for each in evidence.measured}
     numbers |= _decided(evidence)
     numbers["baseline"] = evidence.strongest.scored.values.get(name, math.nan)
@@ -80,13 +80,17 @@ def write_plots(evidence: Evidence, folder: Path) -> None:
     `seeds.csv` holds all finalists. The others hold the one that validation prefers, so that `dvc plots diff`
     compares revisions: `curves.csv` (a row for each epoch); of classes, `confusion.csv` (a row for each test clip) and
     for two of them `roc.csv` (a row for each operating point); of trials, `det.csv` and `roc.csv`; of values,
-    `estimates.csv` (a row for each test clip).
+    `estimates.csv` (a row for each test clip); of texts, `speakers.csv` (a row for each test speaker).
     """
     folder.mkdir(parents=True, exist_ok=True)
     finalist = evidence.validated
-    tables = {"curves": finalist.history.assign(epoch=finalist.history["epoch"] + 1)}
+    tables = {}
+    if evidence.told_in is None:
+        tables["curves"] = finalist.history.assign(epoch=finalist.history["epoch"] + 1)
     if evidence.detects:
         tables |= _trial_plots(finalist)
+    elif evidence.texts is not None:
+        tables["speakers"] = evidence.texts.speakers
     else:
         tables |= _class_plots(evidence) if evidence.task.classes else _value_plots(finalist)
     for name, table in tables.items():

@@ -26,6 +26,7 @@ from voxbench.reporting.figures_comparisons import (
     variants_figure,
 )
 from voxbench.reporting.figures_costs import costs_figure
+from voxbench.reporting.figures_speakers import transcript_figures
 from voxbench.reporting.figures_trials import trial_curves_figure, trial_figures
 from voxbench.reporting.figures_values import age_figure, estimates_figure
 from voxbench.reporting.panels import confusion_cells, confusion_size, reliability_axes, reliability_line, roc_axes
@@ -33,7 +34,12 @@ from voxbench.reporting.quantities import counted, quantity
 from voxbench.schema import ScoreKind
 
 # What a loss of 1 means, by what the network answers.
-LOSSES = {ScoreKind.CLASSES: "loss (nats)", ScoreKind.VALUE: "loss (variances)", ScoreKind.DETECTION: "loss (nats)"}
+LOSSES = {
+    ScoreKind.CLASSES: "loss (nats)",
+    ScoreKind.VALUE: "loss (variances)",
+    ScoreKind.DETECTION: "loss (nats)",
+    ScoreKind.TEXT: "loss (nats)",
+}
 
 
 def figures_of(evidence: Evidence) -> dict[str, Figure]:
@@ -41,7 +47,7 @@ def figures_of(evidence: Evidence) -> dict[str, Figure]:
     make = [seeds_figure]
     if len(evidence.finalists) > 1:
         make.append(forest_figure)
-    if evidence.detects:
+    if evidence.detects or evidence.texts is not None:
         pass
     elif evidence.task.score_kind is ScoreKind.VALUE:
         make += [estimates_figure, *([age_figure] if evidence.task.subject == "age" else [])]
@@ -49,10 +55,12 @@ def figures_of(evidence: Evidence) -> dict[str, Figure]:
         make += [confusion_figure, *([roc_figure] if len(evidence.task.classes) == 2 else []), reliability_figure]
     make += [groups_figure] if len(evidence.groups) else []
     make += [variants_figure] if len(evidence.variants) else []
-    make += [] if evidence.inherited else [costs_figure]
+    make += [] if evidence.inherited or evidence.told_in else [costs_figure]
     drawn = [each(evidence) for each in make] + trial_figures(evidence) + attacks_figures(evidence)
-    curves = trial_curves_figure if evidence.task.pairs else curves_figure
-    return {figure.name: figure for figure in (*drawn, curves(evidence))}
+    drawn += transcript_figures(evidence)
+    if evidence.told_in is None:
+        drawn.append((trial_curves_figure if evidence.task.pairs else curves_figure)(evidence))
+    return {figure.name: figure for figure in drawn}
 
 
 def curves_figure(evidence: Evidence) -> Figure:
@@ -80,6 +88,8 @@ def _loss_words(evidence: Evidence) -> str:
         return (
             "loss in nats, for validation with both classes weighing the same, in training as the settings weigh them"
         )
+    if evidence.texts is not None:
+        return "loss in nats for each character of the transcripts"
     return "loss in nats"
 
 

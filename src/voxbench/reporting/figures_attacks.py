@@ -27,7 +27,7 @@ ROW_INCHES = 0.42
 
 def attacks_figures(evidence: Evidence) -> list[Figure]:
     """Return the histograms of each attack's scores, the most accepted first; none where attacks are unknown."""
-    if not evidence.detects or ATTACK not in evidence.validated.tuned.rows:
+    if not evidence.countermeasure or ATTACK not in evidence.validated.tuned.rows:
         return []
     scored = evidence.validated.tuned
     scores = pd.Series(scored.scores).groupby(scored.rows[ATTACK].to_numpy())

@@ -22,7 +22,7 @@ from voxbench.reporting.trials import best_of_models
 TIME = "seconds_per_epoch"
 COSTS = {
     "parameters": "parameters",
-    "multiply_adds": "multiply-adds for one crop",
+    "multiply_adds": "multiply-adds for {}",
     TIME: "seconds per epoch",
 }
 
@@ -76,7 +76,7 @@ def _costs(evidence: Evidence, cost: str, part: FigureBase) -> None:
     axes.set_xscale("log")
     axes.margins(x=0.18, y=0.14)
     _plain_ticks(axes, "{x:g}" if cost == TIME else EngFormatter(sep=""))
-    axes.set_xlabel(COSTS[cost])
+    axes.set_xlabel(COSTS[cost].format(evidence.worked_on))
     axes.set_ylabel(f"validation {axis_words(evidence.selected_by, _clips(evidence))}")
     legend_above(axes)
 

@@ -31,10 +31,10 @@ from voxbench.metrics.detection import (
     operating_points,
     probit,
 )
-from voxbench.metrics.inputs import Floats
 from voxbench.metrics.operating_points import hull_vertices
 from voxbench.reporting.curves import det_positions, roc_of, roc_positions
-from voxbench.reporting.drawing import DASHES, INK, MUTED, SERIES, Figure, legend_above, look
+from voxbench.reporting.drawing import INK, MUTED, SERIES, Figure, legend_above, look
+from voxbench.reporting.figures_scores import NONTARGET, TARGET, scores_figure
 from voxbench.reporting.panels import roc_axes, written
 from voxbench.reporting.quantities import decimal, quantity
 from voxbench.reporting.scored_words import sample, sides
@@ -46,11 +46,9 @@ HIGHEST_RATES = (0.5, 0.7, 0.9, 0.995)
 FEWEST_ERRORS = 30
 # Of two marks of an axis, as a share of its length.
 LEAST_DISTANCE = 0.052
-BINS = 60
 # The prior log odds that are drawn: from one target in 3,000 trials to one nontarget in as many.
 PRIOR_ODDS = np.linspace(-8, 8, 161)
 HIGHEST_COST = 1.4
-NONTARGET, TARGET = look(1), look(0)
 
 
 @dataclass(frozen=True)
@@ -204,58 +202,6 @@ def _roc(detected: Detected, part: FigureBase) -> None:
     label = f"AUC {quantity('auc', points.targets + points.nontargets).value(auc(points))}"
     axes.plot(*roc_positions(roc_of(points)), color=SERIES[0], label=label)
     legend_above(axes, columns=1)
-
-
-def scores_figure(scored: ScoreRows, calibrated: Calibrated | None) -> Figure:
-    """Draw the histograms of both classes, and where the thresholds stand."""
-    panels = [partial(_histograms, scored, "scores as they are", {})]
-    says = (
-        f"{sample(scored)}. The share of each class in {BINS} steps of the score, on an axis that rises "
-        "tenfold from mark to mark once a step holds half of a class; what lies between the two shapes is confused."
-    )
-    if calibrated is not None:
-        lines = {written(each.name): each.threshold.value for each in calibrated.decided}
-        panels.append(partial(_histograms, calibrated.scored, "after calibration", lines))
-        says += " Vertical lines are thresholds, fitted on development rows; right of one, a trial is accepted."
-    return Figure("scores", "Scores of both classes", says, tuple(panels), width=5.2, height=3.9)
-
-
-def _histograms(scored: ScoreRows, title: str, lines: dict[str, float], part: FigureBase) -> None:
-    axes: Axes = part.subplots()
-    scores_N, labels_N = scored.columns
-    edges = np.linspace(*_span(scores_N), BINS + 1)
-    axes.set_axisbelow(True)
-    highest = 0.0
-    names = reversed(sides(scored))
-    for label, (color, _, _), dashes, name in zip((1, 0), (TARGET, NONTARGET), DASHES[:2], names, strict=True):
-        counts, _ = np.histogram(scores_N[labels_N == label], edges)
-        share = 100 * counts / max(int(counts.sum()), 1)
-        highest = max(highest, float(share.max()))
-        axes.stairs(share, edges, color=color, alpha=0.22, fill=True)
-        axes.stairs(share, edges, color=color, linestyle=dashes, linewidth=1.6, label=written(name))
-    if highest > 50:
-        axes.set_yscale("log")
-        axes.set_ylim(top=150)
-    for number, (name, value) in enumerate(lines.items(), start=2):
-        color, marker, dashes = look(number)
-        axes.axvline(value, color=color, linestyle=DASHES[number % len(DASHES)], linewidth=1.4)
-        axes.plot(
-            value,
-            1,
-            marker,
-            color=color,
-            transform=axes.get_xaxis_transform(),
-            clip_on=False,
-            markersize=6,
-            label=f"{name}: {decimal(value, 2)}",
-        )
-    axes.set(xlabel="log-likelihood ratio" if lines else "score", ylabel="share of the class (%)", title=title)
-    part.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=2, borderpad=0)
-
-
-def _span(scores_N: Floats) -> tuple[float, float]:
-    low, high = float(scores_N.min()), float(scores_N.max())
-    return (low, high) if low < high else (low - 0.5, high + 0.5)
 
 
 def bayes_figure(detected: Detected, calibrated: Calibrated | None) -> Figure:

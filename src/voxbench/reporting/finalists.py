@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from voxbench.artifacts import read_json
-from voxbench.config import Evaluation, Verification
+from voxbench.config import Decisions, Evaluation, Verification
 from voxbench.metrics import Metric
 from voxbench.reporting.scored import Bootstrap, Bounded, Scored
 from voxbench.schema import InputError
@@ -21,17 +21,22 @@ from voxbench.tasks import Task
 
 @dataclass(frozen=True)
 class Judging:
-    """How detection is judged: at what operating points, and, of pairs alone, how recordings are compared."""
+    """How detection and transcripts are judged: at what operating points, and, of pairs alone, how they are compared.
+
+    `decisions` are those that fine-tuned networks are stored with.
+    """
 
     verification: Verification | None
     evaluation: Evaluation
+    decisions: Decisions
 
 
 @dataclass(frozen=True)
 class Question:
     """What a benchmark asks: its task, the reader of its corpus, its metric, its study, and the seeds.
 
-    `judging` says how detection is judged; None for other tasks. `studied` is the task of the study.
+    `table` is the file of test rows in the folder of each network.
+    `judging` says how detection and transcripts are judged; None for other tasks. `studied` is the task of the study.
     """
 
     name: str
@@ -42,6 +47,7 @@ class Question:
     seeds: tuple[int, ...]
     studied: Task
     judging: Judging | None
+    table: str
 
 
 @dataclass(frozen=True)
@@ -106,14 +112,10 @@ def read_finalist(
     row: dict[str, Any], question: Question, sources: Sources, labelled: pd.DataFrame, bound: Bootstrap
 ) -> Finalist:
     """Read what finetune and repeat wrote of one finalist of `selection.json`."""
-    model, task, folder = row["model"], question.task, sources.models / row["model"]
+    model = row["model"]
+    folder = sources.models / model
     job = read_json(existing(folder / "job.json"))["summary"]
-
-    def scored(folder: Path) -> Scored:
-        return bound.read(task, existing(folder / "scores.parquet"), labelled)
-
-    tuned = scored(folder)
-    repeats = {seed: scored(sources.repeat / f"{model}-seed{seed}") for seed in question.seeds}
+    tuned, bounds, spreads = measured(model, question, sources, labelled, bound)
     return Finalist(
         model=model,
         family=row["family"],
@@ -122,9 +124,23 @@ def read_finalist(
         history=read_table(folder / "history.csv"),
         best_epoch=job["best_epoch"],
         tuned=tuned,
-        bounds=bound(model, tuned),
-        spreads={each.name: _spread(each.name, repeats, bound.settings.level) for each in bound.metrics(task)},
+        bounds=bounds,
+        spreads=spreads,
     )
+
+
+def measured(
+    model: str, question: Question, sources: Sources, labelled: pd.DataFrame, bound: Bootstrap
+) -> tuple[Scored, dict[str, Bounded], dict[str, Spread]]:
+    """Return the test rows of a fine-tuned network, its intervals over speakers, and its metrics over the seeds."""
+
+    def scored(folder: Path) -> Scored:
+        return bound.read(question.task, existing(folder / question.table), labelled)
+
+    tuned = scored(sources.models / model)
+    repeats = {seed: scored(sources.repeat / f"{model}-seed{seed}") for seed in question.seeds}
+    spreads = {each.name: _spread(each.name, repeats, bound.settings.level) for each in bound.metrics(question.task)}
+    return tuned, bound(model, tuned), spreads
 
 
 def existing(path: Path) -> Path:

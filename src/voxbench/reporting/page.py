@@ -34,9 +34,11 @@ from voxbench.reporting.tables_spoofing import (
     spoofing_groups_table,
     spoofing_table,
 )
+from voxbench.reporting.tables_text import transcript_tables
 from voxbench.reporting.tables_variants import variants_table
 from voxbench.reporting.tables_voices import classes_table, groups_table
 from voxbench.reporting.templates import Drawn, drawn, template
+from voxbench.reporting.text_findings import Aligned
 from voxbench.reporting.trial_findings import lists_table, trial_tables
 from voxbench.reporting.verdict import Verdict, judge, lead_of
 
@@ -57,7 +59,8 @@ class Chapter:
     """What the template shows of one benchmark; a table without rows is left out.
 
     `detection` are the tables that only detection has: `metrics`, `groups` and `gaps` of its trials, and, of pairs,
-    their `lists`.
+    their `lists`; `texts` those that only transcription has, and `aligned` some of its utterances. `told_in` is the
+    chapter that tells of these networks and recordings, if it is another one.
     """
 
     name: str
@@ -83,6 +86,9 @@ class Chapter:
     licence: str
     drawn: dict[str, Drawn]
     detection: dict[str, Table]
+    texts: dict[str, Table]
+    aligned: tuple[Aligned, ...]
+    told_in: str | None
 
     def figures(self, part: str) -> list[Drawn]:
         """Return the figures of a part of the chapter, in order; those of one panel first."""
@@ -126,7 +132,8 @@ def render(benchmarks: Sequence[Evidence], crossed: Crossed) -> str:
         chapters=[chapter(evidence, with_trials=evidence.name in shown) for evidence in benchmarks],
         overview=overview_table(benchmarks) if len(benchmarks) > 1 else None,
         crossing=crossing(crossed, benchmarks[0].level) if crossed else None,
-        spoofs=any(evidence.detects and not evidence.task.pairs for evidence in benchmarks),
+        spoofs=any(evidence.countermeasure for evidence in benchmarks),
+        texts=any(evidence.texts is not None for evidence in benchmarks),
         version=__version__,
     )
 
@@ -134,7 +141,8 @@ def render(benchmarks: Sequence[Evidence], crossed: Crossed) -> str:
 def trials_shown(benchmarks: Sequence[Evidence]) -> set[str]:
     """Return the benchmarks whose chapters show the trials: each study once, in its own chapter if it has one."""
     chapters: dict[str, str] = {}
-    for evidence in sorted(benchmarks, key=lambda evidence: evidence.inherited is not None):
+    own = [evidence for evidence in benchmarks if evidence.told_in is None]
+    for evidence in sorted(own, key=lambda evidence: evidence.inherited is not None):
         chapters.setdefault(evidence.study, evidence.name)
     return set(chapters.values())
 
@@ -179,6 +187,9 @@ def chapter(evidence: Evidence, *, with_trials: bool) -> Chapter:
         clean=account.leakage["clean"],
         licence=visible(account.funnel["licence"]),
         detection=_detection(evidence),
+        texts=transcript_tables(evidence),
+        aligned=evidence.texts.aligned if evidence.texts else (),
+        told_in=evidence.told_in,
         drawn={name: drawn(evidence.name, figure) for name, figure in figures_of(evidence).items()},
     )
 
@@ -196,6 +207,8 @@ def _facts(evidence: Evidence) -> list[str]:
     return [
         f"{task.name.replace('_', ' ')}: {' / '.join(evidence.words)}"
         if task.classes
+        else f"{task.name}: {task.subject}"
+        if not task.unit
         else f"{task.subject} in {task.unit}",
         f"test {'trials' if evidence.detects else 'rows'}: {evidence.sample}",
         counted(len(evidence.finalists), "finalist"),

@@ -37,6 +37,11 @@ JUNG = (
 )
 ZHANG = "Zhang, Jiang, Duan, One-Class Learning Towards Synthetic Voice Spoofing Detection, IEEE SPL 28, 2021"
 TAK = "Tak, Patino, Todisco, Nautsch, Evans, Larcher, End-to-End Anti-Spoofing with RawNet2, ICASSP 2021"
+QUARTZNET = (
+    "Kriman, Beliaev, Ginsburg and others, QuartzNet: Deep Automatic Speech Recognition with 1D Time-Channel Separable "
+    "Convolutions, ICASSP 2020"
+)
+LARGER = "19 million parameters, trained on 960 hours, the best path without a language model"
 RELEASED = (
     "the scores that the authors released give an EER of 2.178 % and a t-DCF of 0.0558 (legacy) and 0.1150 (revised), "
     "by the organisers' code"
@@ -114,6 +119,12 @@ PUBLISHED = (
     ),
     Published(LA, None, "anti_spoofing", "Tak 2021, RawNet2", "eer_asvspoof", 0.0466, "(best)", TAK, UNSOURCED),
     Published(LA, None, "anti_spoofing", "Tak 2021, RawNet2", "eer_asvspoof", 0.0564, "(worst)", TAK, UNSOURCED),
+    *(
+        Published(
+            "librispeech", None, "transcription", "Kriman 2020, QuartzNet-15x5", "wer", rate, on, QUARTZNET, LARGER
+        )
+        for rate, on in ((0.039, "(test-clean)"), (0.1128, "(test-other)"))
+    ),
 )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ import pandas as pd
 
 from voxbench.config import Report
 from voxbench.metrics import Interval, Metric, cluster_bootstrap, difference_of, measure, metrics_of
+from voxbench.metrics.alignment import EditCounts
 from voxbench.metrics.joint_clusters import heard, people_of
+from voxbench.metrics.text import character_counts, word_counts
 from voxbench.schema import InputError, Split
 from voxbench.seeding import generator
 from voxbench.tasks import Task
@@ -35,9 +38,9 @@ class Bounded:
 class Scored:
     """The test rows of one system.
 
-    `truth` (N,) holds classes or values, `scores` probabilities (N, C) or values (N,), and `rows` N rows of what is
-    known of the speakers. `values` are metrics by name, `undefined` the reasons of those that have no value. `aside`
-    says that the system is no network, but a baseline or a probe, which many rows are alike to.
+    `truth` (N,) holds classes, values or texts, `scores` probabilities (N, C), values or texts (N,), and `rows` N rows
+    of what is known of the speakers. `values` are metrics by name, `undefined` the reasons of those that have no value.
+    `aside` says that the system is no network, but a baseline or a probe, which many rows are alike to.
     """
 
     truth: np.ndarray
@@ -57,6 +60,12 @@ class Scored:
         """Return the first of the most probable classes of each row, or the values themselves (N,)."""
         predicted: np.ndarray = self.scores.argmax(axis=1) if self.scores.ndim > 1 else self.scores
         return predicted
+
+    @cached_property
+    def edits(self) -> dict[str, EditCounts]:
+        """Return the errors of each text (N,) by the name of the rate that they make, aligned once."""
+        sides = self.truth.tolist(), self.scores.tolist()
+        return {"wer": word_counts(*sides), "cer": character_counts(*sides)}
 
     @property
     def row_scores(self) -> np.ndarray:

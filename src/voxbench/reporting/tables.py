@@ -9,7 +9,12 @@ from voxbench.reporting.quantities import DASH, Quantity, count, counted, decima
 from voxbench.reporting.table import Row, Table
 from voxbench.schema import ScoreKind, Split
 
-LOSS_UNITS = {ScoreKind.CLASSES: "nats", ScoreKind.VALUE: "variances", ScoreKind.DETECTION: "bits"}
+LOSS_UNITS = {
+    ScoreKind.CLASSES: "nats",
+    ScoreKind.VALUE: "variances",
+    ScoreKind.DETECTION: "bits",
+    ScoreKind.TEXT: "nats per character",
+}
 
 
 def significance_table(evidence: Evidence) -> Table:
@@ -75,15 +80,15 @@ def trials_table(evidence: Evidence) -> Table:
         for trial in evidence.trials.sort_values(order, ascending=ascending, kind="stable").to_dict("records")
     ]
     heard = f"; {evidence.validation} of {counted(int(valid.speakers), 'speaker')}"
-    if shown.unit == "%" and not evidence.detects:
+    if shown.unit == "%" and evidence.task.score_kind is ScoreKind.CLASSES:
         heard += f", so one clip is {quantity('accuracy', clips).value(1 / clips)}"
     whole = "on the task and corpus of that study" if evidence.inherited else ""
     return Table(
         title=f"How the finalists were selected: study {evidence.study}",
         says=(
             f"All {counted(len(rows), 'trial')} of stage 1, one training run each, at its epoch of lowest validation "
-            f"loss{f' ({whole})' if whole else heard}. No test row was read. Marked rows are the finalists; "
-            "only complete trials can win, and a single run has no spread. Multiply-adds are those of one crop."
+            f"loss{f' ({whole})' if whole else heard}. No test row was read. Marked rows are the finalists; only "
+            f"complete trials can win, and a single run has no spread. Multiply-adds: of {evidence.worked_on}."
         ),
         columns=(
             *("started from" if name == "initial" else name for name in words),
@@ -99,7 +104,7 @@ def trials_table(evidence: Evidence) -> Table:
 
 
 def loss_unit(evidence: Evidence) -> str:
-    """Return the unit of the loss that selected: nats of classes, variances of training targets, bits of pairs.
+    """Return the unit of the loss that selected: nats of classes or characters, variances of targets, bits of pairs.
 
     Recordings that are detected one by one are learnt by a logistic loss, of logits or of margins, in nats.
     """

@@ -24,7 +24,8 @@ def costs_table(evidence: Evidence) -> Table:
             f"The best trial of each model, complete ones first, at its epoch of lowest validation loss, {heard}. "
             "Seconds per epoch: the median over the trial's epochs of the wall-clock time for training and validation "
             "rows, on one thread, with at most so many trials side by side. Unlike all other numbers they depend on "
-            "the machine and on what else it did. Multiply-adds are those of one crop. Marked rows are the finalists."
+            "the machine and on what else it did. Multiply-adds are those of "
+            f"{evidence.worked_on}. Marked rows are the finalists."
         ),
         columns=(
             *("model", "family", "state", "parameters", "million multiply-adds", "seconds per epoch", "side by side"),

@@ -63,7 +63,7 @@ def _finalist_cells(evidence: Evidence, finalist: Finalist, shown: list[Quantity
 
 def _probe_words(evidence: Evidence) -> str:
     if not evidence.probes.found:
-        return ""
+        return " No probe: silence or duration alone write no words." if evidence.texts else ""
     each = "; ".join(f"the {probe.name} {probe.says}" for probe in evidence.probes.found)
     return f" A probe is a linear model that is fitted to the training rows and knows a few numbers alone: {each}."
 

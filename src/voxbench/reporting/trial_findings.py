@@ -26,29 +26,42 @@ from voxbench.evaluation.records import Calibrated, Findings, Origin, ScoreRows
 from voxbench.evaluation.row_columns import ATTACK, row_columns
 from voxbench.evaluation.settings import Settings
 from voxbench.evaluation.tandem import asv_of_table, tandem_metrics
-from voxbench.evaluation.trial_metrics import TrialMetric, llr_doubt, measure_trials, trial_metrics
+from voxbench.evaluation.trial_metrics import EER_ASVSPOOF, TrialMetric, llr_doubt, measure_trials, trial_metrics
 from voxbench.features.trial_lists import DRAWN, LISTS
 from voxbench.metrics import Metric
 from voxbench.metrics.operating_points import operating_points
 from voxbench.reporting.decisions import Applied
-from voxbench.reporting.detections import DetectionBootstrap, score_rows
+from voxbench.reporting.detections import PHRASE, WRONG, DetectionBootstrap, score_rows
 from voxbench.reporting.evaluation_tables import gaps_table, groups_table, measured_words, metrics_table
-from voxbench.reporting.finalists import Finalist, Question, Sources, best_on_validation, existing
+from voxbench.reporting.finalists import Finalist, Question, Sources, existing
 from voxbench.reporting.groups import NUMBERS
 from voxbench.reporting.pairs import SIDES, listed_alike
 from voxbench.reporting.quantities import DASH, count, counted, visible
 from voxbench.reporting.scored import Bootstrap, Scored
 from voxbench.reporting.scored_words import size, speakers
 from voxbench.reporting.table import Row, Table
-from voxbench.schema import Split
+from voxbench.reporting.texts import TextBootstrap
+from voxbench.schema import ScoreKind, Split
 from voxbench.tasks import Task
+from voxbench.tasks.phrases import PHRASES
 
 TASKS = {"verification": SPEAKER_VERIFICATION, "anti_spoofing": ANTI_SPOOFING}
 # Whether any silence was removed, the corpus's settings say.
 CALLED = NUMBERS | {"kept_seconds": "duration used"}
 CLEANED = {True: "cleaned", False: "original", None: DASH}
 WHOLE = "the test split"
-DIVIDED = "The rows of an attack are its spoofs and all bona fide trials, whose misses are the same for every attack."
+# What divides the nontargets alone: how its table is called, and what its rows are.
+DIVIDING = {
+    ATTACK: (
+        "Is it equally good against every attack?",
+        "The rows of an attack are its spoofs and all bona fide trials, whose misses are the same for every attack.",
+    ),
+    WRONG: (
+        "Which wrong phrases are taken for right ones?",
+        "The rows of a kind of wrong phrase are its trials and all right ones, whose misses are the same for every "
+        "kind.",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -74,6 +87,8 @@ def bootstrap_of(question: Question, settings: Report, metric: Metric, tandem: t
     """Return what draws the intervals of a benchmark; `tandem` are costs behind a speaker verifier."""
     if question.judging is None:
         return Bootstrap(question.name, settings, metric)
+    if question.task.score_kind is ScoreKind.TEXT:
+        return TextBootstrap(question.name, settings, metric, question.judging.evaluation)
     return DetectionBootstrap(question.name, settings, metric, question.task, question.judging.evaluation, tandem)
 
 
@@ -93,18 +108,25 @@ def tandem_of(task: Task, asv: StoredAsv | None, labelled: pd.DataFrame) -> tupl
 
 
 def detections_of(
-    question: Question, sources: Sources, finalists: Sequence[Finalist], applied: Applied | None, bound: Bootstrap
+    question: Question,
+    sources: Sources,
+    finalists: Sequence[Finalist],
+    validated: Finalist,
+    applied: Applied | None,
+    bound: Bootstrap,
 ) -> Detections | None:
-    """Return what only detection has; None for another task."""
+    """Return what only detection has; None for another task. `validated` is the finalist that is best on validation."""
     if question.judging is None or applied is None or not isinstance(bound, DetectionBootstrap):
         return None
-    validated, lists = best_on_validation(finalists, bound.metric), {}
+    lists: dict[str, dict[str, Any]] = {}
     if question.task.pairs:
         tested = [sources.models / each.model for each in finalists]
         tested += [sources.repeat / f"{each.model}-seed{seed}" for each in finalists for seed in question.seeds]
         lists = read_lists(sources.models, validated, tested)
-    origin = _origin(validated, sources.models / validated.model, lists.get(Split.TEST))
-    scored = score_rows(question.task, validated.tuned, validated.tuned.scores, origin)
+    tuned, table = validated.tuned, sources.models / validated.model / question.table
+    names = tuned.rows["id"] + " " + tuned.rows[PHRASE] if PHRASE in tuned.rows else tuned.rows["id"]
+    origin = origin_of(table, tuned.truth, names, lists.get(Split.TEST))
+    scored = score_rows(question.task, tuned, tuned.scores, origin)
     frame = (scored.rows, ()) if question.task.pairs else row_columns(scored.rows, bound.settings.bins)
     findings, ungrouped = trial_findings(replace(scored, rows=frame[0]), applied, bound), frame[1]
     asv = read_stored(sources.prepared) if bound.tandem else None
@@ -121,21 +143,26 @@ def read_lists(models: Path, validated: Finalist, tested: list[Path]) -> dict[st
     return lists
 
 
-def _origin(validated: Finalist, folder: Path, listed: Mapping[str, Any] | None) -> Origin:
-    """Return where the test trials of the network in `folder` come from; without a list they are the test split."""
-    sha256 = file_sha256(existing(folder / "scores.parquet"))
+def origin_of(path: Path, truth: np.ndarray, names: pd.Series, listed: Mapping[str, Any] | None = None) -> Origin:
+    """Return where the test rows (N,) of a score table come from; without a list they are the test split.
+
+    `names` (N,) are what the rows are told apart by.
+    """
+    sha256 = file_sha256(existing(path))
     if listed is None:
-        ids = zip(validated.tuned.truth.tolist(), validated.tuned.rows["id"], strict=True)
-        lines = "".join(f"{truth} {name}\n" for truth, name in ids)
+        lines = "".join(f"{label} {name}\n" for label, name in zip(truth.tolist(), names, strict=True))
         listed = {"list": WHOLE, "sha256": hashlib.sha256(lines.encode()).hexdigest(), "is_cleaned": None}
     about = (str(listed["list"]), str(listed["sha256"]), listed["is_cleaned"])
-    return Origin(f"{folder.name}/scores.parquet", sha256, None, *about)
+    return Origin(f"{path.parent.name}/{path.name}", sha256, None, *about)
 
 
 def trial_findings(scored: ScoreRows, applied: Applied, bound: DetectionBootstrap) -> Findings:
     """Return what is found of test trials, whose `rows` say of which groups they are."""
     plan, points = plan_of(scored, bound.settings, bound.evaluation), operating_points(*scored.columns)
     first, *others = trial_metrics(bound.evaluation.costs, is_anti_spoofing=bound.is_anti_spoofing)
+    if bound.task.name == PHRASES.name:
+        # The custom of the challenges of anti-spoofing, of which phrases know nothing.
+        others = [each for each in others if each is not EER_ASVSPOOF]
     trials = None if plan.why_none else trials_with_speakers(scored)
     calibrated = _calibrated(scored, applied)
     names = tuple(str(name) for name in scored.rows if name not in SIDES)
@@ -148,14 +175,14 @@ def trial_findings(scored: ScoreRows, applied: Applied, bound: DetectionBootstra
         scored=scored,
         measured=measure_trials([first, *bound.tandem, *others], points, trials, plan, llr_doubt(points)),
         resampled=plan.described,
-        groups=_called(tables.groups),
-        worst=_called(tables.worst),
-        gaps=_called(tables.gaps),
+        groups=called(tables.groups),
+        worst=called(tables.worst),
+        gaps=called(tables.gaps),
         calibrated=calibrated,
     )
 
 
-def _called(table: pd.DataFrame) -> pd.DataFrame:
+def called(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table of groups whose columns of numbers are called by what they are."""
     return table.assign(by=table["by"].replace(CALLED))
 
@@ -173,9 +200,9 @@ def trial_tables(detected: Detections) -> dict[str, Table]:
     found, model = detected.findings, detected.model
     groups, title = groups_table(found), "Is it equally good for everybody?"
     groups = replace(groups, title=title, notes=(*groups.notes, *detected.ungrouped))
-    if ATTACK in set(found.groups["by"]):
-        title, rows = "Is it equally good against every attack?", (_pooled(found), *groups.rows)
-        groups = replace(groups, title=title, rows=rows, notes=(DIVIDED, *groups.notes))
+    for divider in DIVIDING.keys() & set(found.groups["by"]):
+        title, said = DIVIDING[divider]
+        groups = replace(groups, title=title, rows=(_pooled(found), *groups.rows), notes=(said, *groups.notes))
     tables = {
         "metrics": replace(metrics_table(found), title=f"All metrics of the test trials: {model}"),
         "groups": groups,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from voxbench.reporting.attacks import attack_words
+from voxbench.reporting.attacks import attack_words, phrase_words
 from voxbench.reporting.evidence import Evidence, Finalist
 from voxbench.reporting.groups import extremes
 from voxbench.reporting.quantities import DASH, MINUS, count, counted, p_equation, quantity
 from voxbench.reporting.scored import Scored
 from voxbench.reporting.shortcuts import against_probes, leaks, not_shown
+from voxbench.reporting.transcript_words import known_sentences, transcript_words
 
 # Below about so many clusters the percentile interval is too narrow (see voxbench.metrics.uncertainty).
 FEW_SPEAKERS = 20
@@ -161,11 +162,14 @@ def _beyond(evidence: Evidence, best: Finalist) -> tuple[str, ...]:
             f"{shown.value(bounded.interval.estimate)} on {evidence.sample}, and resampling the {evidence.over} gives "
             f"{low} to {high} ({evidence.level})."
         )
+        if bounded.interval.low == bounded.interval.high:
+            sentences.append("An interval without width says that these speakers are all alike, not that everybody is.")
     sentences += [_against_baseline(evidence), *against_probes(evidence), *_between_groups(evidence)]
-    sentences += attack_words(evidence)
+    sentences += [*attack_words(evidence), *phrase_words(evidence), *transcript_words(evidence)]
     if len(evidence.finalists) > 1:
         chosen = "the same one" if evidence.validated is best else evidence.validated.model
-        sentences.append(f"By validation alone, which never sees a test row, one would have chosen {chosen}.")
+        by = "" if evidence.chosen_by is evidence.metric else f" ({quantity(evidence.chosen_by.name, 0).label})"
+        sentences.append(f"By validation alone{by}, which never sees a test row, one would have chosen {chosen}.")
     return tuple(sentences)
 
 
@@ -240,7 +244,7 @@ def _warnings(evidence: Evidence) -> tuple[str, ...]:
             f"This split is leaky: training and test share {' and '.join(shared)} values. "
             "The figures are too high for voices the models have not heard."
         )
-    warnings += leaks(evidence)
+    warnings += [*leaks(evidence), *known_sentences(evidence)]
     if evidence.speakers < FEW_SPEAKERS:
         warnings.append(
             f"The test rows hold only {counted(evidence.speakers, 'speaker')}: with fewer than {FEW_SPEAKERS}, "
