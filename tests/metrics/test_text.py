@@ -92,14 +92,6 @@ def test_the_published_rates_of_a_recogniser():
     assert cer(*sides) == pytest.approx(0.01325258, abs=5e-9)
 
 
-def test_jiwer_agrees():
-    jiwer = pytest.importorskip("jiwer")
-    draws = np.random.default_rng(3)
-    sides = [["".join(draws.choice(list("abcd "), 30)).strip() + "x" for _ in range(50)] for _ in range(2)]
-    assert wer(*sides) == pytest.approx(jiwer.wer(*sides), abs=1e-12)
-    assert cer(*sides) == pytest.approx(jiwer.cer(*sides), abs=1e-12)
-
-
 def test_counts_are_those_of_an_exhaustive_search():
     draws = np.random.default_rng(1)
     for letters in (1, 2, 3, 6):

@@ -58,7 +58,8 @@ class EditCounts:
 def edit_counts(references: Sequence[Tokens], hypotheses: Sequence[Tokens]) -> EditCounts:
     """Count the edits from each reference to its hypothesis; tokens are integers >= 0, equal or not.
 
-    Time is that of n x m cells for a pair of n and m tokens, whatever the other pairs are; memory n + m.
+    Time is that of n x m cells for a pair of n and m tokens between what both begin and end with alike, whatever the
+    other pairs are; memory n + m.
 
     >>> counts = edit_counts([np.array([1, 2, 3, 4], np.int32)], [np.array([1, 3, 4, 5, 6], np.int32)])
     >>> counts.substitutions.tolist(), counts.deletions.tolist(), counts.insertions.tolist()
@@ -69,10 +70,10 @@ def edit_counts(references: Sequence[Tokens], hypotheses: Sequence[Tokens]) -> E
     lengths_N = np.array([len(tokens) for tokens in references], dtype=np.int64)
     totals_N = lengths_N + np.array([len(tokens) for tokens in hypotheses], dtype=np.int64)
     errors_N, substitutions_N = np.zeros_like(totals_N), np.zeros_like(totals_N)
-    pairs = zip(references, hypotheses, strict=True)
-    differ_N = np.array([a.tobytes() != b.tobytes() for a, b in pairs], dtype=bool)
-    for rows in _batches(totals_N, differ_N):
-        found = _edits([references[row] for row in rows], [hypotheses[row] for row in rows])
+    between = [_between_shared_ends(a, b) for a, b in zip(references, hypotheses, strict=True)]
+    left_N = np.array([len(a) + len(b) for a, b in between], dtype=np.int64)
+    for rows in _batches(left_N):
+        found = _edits([between[row][0] for row in rows], [between[row][1] for row in rows])
         errors_N[rows], substitutions_N[rows] = found
     # What is no substitution is a deletion or an insertion, and their difference is that of the lengths.
     deletions_N = (errors_N - substitutions_N + 2 * lengths_N - totals_N) // 2
@@ -110,9 +111,25 @@ def alignment_steps(reference: Tokens, hypothesis: Tokens) -> list[tuple[int | N
     return steps[::-1]
 
 
-def _batches(totals_N: Integers, differ_N: NDArray[np.bool_]) -> Iterator[Integers]:
-    """Yield rows that differ, longest first, as many at a time as `TOKENS_AT_ONCE` holds."""
-    rows = np.flatnonzero(differ_N)
+def _between_shared_ends(reference: Tokens, hypothesis: Tokens) -> tuple[Tokens, Tokens]:
+    """Return what is left of two sequences without the tokens that both begin with, and those that both end with.
+
+    A best alignment pairs these: a correct token gains as much as any two tokens can.
+    """
+    if reference.tobytes() == hypothesis.tobytes():
+        return reference[:0], hypothesis[:0]
+    shorter = min(len(reference), len(hypothesis))
+    differ = np.flatnonzero(reference[:shorter] != hypothesis[:shorter])
+    start = int(differ[0]) if differ.size else shorter
+    shorter -= start
+    differ = np.flatnonzero(reference[len(reference) - shorter :] != hypothesis[len(hypothesis) - shorter :])
+    end = shorter - 1 - int(differ[-1]) if differ.size else shorter
+    return reference[start : len(reference) - end], hypothesis[start : len(hypothesis) - end]
+
+
+def _batches(totals_N: Integers) -> Iterator[Integers]:
+    """Yield rows with tokens, longest first, as many at a time as `TOKENS_AT_ONCE` holds."""
+    rows = np.flatnonzero(totals_N)
     rows = rows[np.argsort(-totals_N[rows], kind="stable")]
     while rows.size:
         count = max(1, TOKENS_AT_ONCE // int(totals_N[rows[0]]))
