@@ -85,7 +85,7 @@ def write_recognizer(
         # An untrained network says the same of every frame; larger weights make it say something of each.
         network.head.linear.weight *= 40
     save_file({name: tensor.contiguous() for name, tensor in network.kept().items()}, folder / WEIGHTS)
-    scores, labels = np.array([-9.0, -7.0, -5.0, -3.0, -4.0, -2.0, -1.0, 0.0]), np.repeat([0, 1], 4)
+    scores, labels = np.array([0.0, 0.1, 0.2, 0.5, 0.4, 0.8, 0.9, 1.0]), np.repeat([0, 1], 4)
     labels = np.ones_like(labels) if one_class else labels
     decision = fit_decision(params.decisions, PHRASE_CLASSES, scores, labels, np.arange(8) // 2, None)
     write_decision(folder, decision)

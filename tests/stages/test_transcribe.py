@@ -88,7 +88,7 @@ def test_the_phrase_is_told_with_score_ratio_probability_and_decision(workspace,
     assert re.sub(r"[\[\]]", "", lines[start]).split()[1:] == ["open", "the", "door"]
     assert re.sub(r"[\[\]]", "", heard).split()[1:] == answer["text"].split()
     assert number(re.search(r"score ([\u22120-9.\u202f]+):", score)[1]) == pytest.approx(found["score"], abs=6e-4)
-    assert "ln of the phrase's probability over that of the best path, for each character" in score
+    assert "the phrase's probability over that of the best path, as a mean over its characters" in score
     assert number(re.search(r"ratio ([\u22120-9.\u202f]+):", ratio)[1]) == pytest.approx(found["llr"], abs=6e-3)
     assert ratio.endswith("as of right phrases" if found["llr"] < 0 else "as of wrong phrases")
     assert probability == f"  P(right) {found['p_right']:.3f}, if 50 % of phrases were right"

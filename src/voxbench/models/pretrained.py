@@ -42,7 +42,7 @@ from voxbench.schema import InputError
 RANDOM, IMAGENET = "random", "imagenet"
 INDEX = "index.json"
 HEAD = "head."
-ENCODER = "encoder."
+ENCODER, STATISTICS = "encoder.", "mean_F1"
 # DenseNet's published file still has the names of an older torchvision: denselayer1.norm.1 for denselayer1.norm1.
 OLD_DENSENET_NAME = re.compile(
     r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\.(?:weight|bias|running_mean|running_var))$"
@@ -150,7 +150,7 @@ def load_encoder(encoder: Encoder, path: Path) -> None:
     the encoder's below `encoder.`, and statistics of features beside it, which are those of its own training rows.
     """
     found = {name: value for name, value in read_weights(path).items() if not name.startswith(HEAD)}
-    if any(name.startswith(ENCODER) for name in found):
+    if STATISTICS in found:
         found = {name.removeprefix(ENCODER): value for name, value in found.items() if name.startswith(ENCODER)}
     require_weights(path, found, encoder.state_dict())
     encoder.load_state_dict(found, strict=False)
